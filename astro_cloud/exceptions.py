@@ -1,0 +1,174 @@
+"""Every error a user of astro-cloud can meet.
+
+The tree, with the builtin each error can also be caught as::
+
+    AstroCloudError (Exception)
+      CredentialsError                no credentials, or none of the kind the service needs
+      InvalidLocationError            (ValueError) a location that cannot be understood
+      StorageError                    (OSError) .location .status
+        ObjectNotFoundError           (FileNotFoundError) 404
+        AccessDeniedError             (PermissionError) 401, 403
+          RequesterPaysError          403 that looks like a requester-pays bucket
+        TransferTimeoutError          (TimeoutError) the server stopped answering
+        RangeNotSupportedError        the server sends whole objects for ranges
+        IncompleteReadError           a body kept ending early
+        ObjectChangedError            the object was overwritten between two reads
+        ChecksumError                 the bytes are not the bytes that were stored
+      FITSError                       (ValueError) .location .hdu .offset
+        NotFITSError                  the object is something else
+        CorruptFITSError              FITS up to a point, then damaged or cut short
+        HDUNotFoundError              (LookupError) no such HDU
+
+    AstroCloudWarning (UserWarning)   read on, but look: the message says at what
+
+Every error takes its message first and attributes as keywords with defaults, so that it can be
+pickled and sent between processes. No error carries a credential, a token or a signature.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AccessDeniedError",
+    "AstroCloudError",
+    "AstroCloudWarning",
+    "ChecksumError",
+    "CorruptFITSError",
+    "CredentialsError",
+    "FITSError",
+    "HDUNotFoundError",
+    "IncompleteReadError",
+    "InvalidLocationError",
+    "NotFITSError",
+    "ObjectChangedError",
+    "ObjectNotFoundError",
+    "RangeNotSupportedError",
+    "RequesterPaysError",
+    "StorageError",
+    "TransferTimeoutError",
+]
+
+
+class AstroCloudError(Exception):
+    """Base class of every error raised by astro-cloud.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, where, and what to do about it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message,), dict(self.__dict__)
+
+
+class AstroCloudWarning(UserWarning):
+    """Something in the data is not as the standard wants it, but reading went on."""
+
+
+class CredentialsError(AstroCloudError):
+    """No usable credentials were found; the message lists the places searched, in order."""
+
+
+class InvalidLocationError(AstroCloudError, ValueError):
+    """A location that names no object: unknown scheme, missing bucket or key, forbidden characters."""
+
+
+class StorageError(AstroCloudError, OSError):
+    """An object store, or the way to it, failed.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, where, and what to do about it.
+    location : str, optional
+        The location as the user wrote it.
+    status : int, optional
+        HTTP status code of the answer, where there was one.
+    """
+
+    def __init__(self, message: str = "", *, location: str | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.location = location
+        self.status = status
+
+
+class ObjectNotFoundError(StorageError, FileNotFoundError):
+    """The object (or its bucket) does not exist: 404."""
+
+
+class AccessDeniedError(StorageError, PermissionError):
+    """The server refused: 401 or 403. The message names the likely reason."""
+
+
+class RequesterPaysError(AccessDeniedError):
+    """The server refused a signed request that did not offer to pay for itself."""
+
+
+class TransferTimeoutError(StorageError, TimeoutError):
+    """The server could not be reached, or stopped sending, within the time allowed."""
+
+
+class RangeNotSupportedError(StorageError):
+    """The server answers a byte range with the whole object."""
+
+
+class IncompleteReadError(StorageError):
+    """The connection kept closing before the whole body had arrived."""
+
+
+class ObjectChangedError(StorageError):
+    """The object was overwritten between two reads; bytes of two versions are never mixed."""
+
+
+class ChecksumError(StorageError):
+    """The bytes that arrived do not have the checksum the store keeps for them."""
+
+
+class FITSError(AstroCloudError, ValueError):
+    """The bytes do not hold what the FITS standard asks for.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, where, and what to do about it.
+    location : str, optional
+        The location as the user wrote it.
+    hdu : int, optional
+        0-based number of the HDU.
+    offset : int, optional
+        Bytes from the start of the object to the place that is wrong.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        location: str | None = None,
+        hdu: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.location = location
+        self.hdu = hdu
+        self.offset = offset
+
+
+class NotFITSError(FITSError):
+    """The object does not begin as a FITS file begins (FITS Standard 4.0, section 3.3)."""
+
+
+class CorruptFITSError(FITSError):
+    """The object begins as a FITS file but is damaged, or ends too early."""
+
+
+class HDUNotFoundError(FITSError, LookupError):
+    """The file has no such HDU."""
