@@ -1,0 +1,122 @@
+"""What a host name says: provider, region, addressing style. The only place that knows providers' hosts.
+
+Pure: text in, values out. Decides nothing about credentials; `astro_cloud.auth.providers` does, and
+relies on a host being recognised here by its exact suffix only.
+
+Reference: Amazon S3 User Guide, "Virtual hosting of buckets" and "Amazon S3 endpoints".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import urlsplit
+
+__all__ = [
+    "DEFAULT_REGION",
+    "SIGNATURE_PARAMETERS",
+    "Endpoint",
+    "endpoint_of",
+    "host_of",
+    "is_presigned",
+    "netloc_of",
+    "regional_url",
+    "s3_host",
+    "same_origin",
+]
+
+DEFAULT_REGION = "us-east-1"
+SIGNATURE_PARAMETERS = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
+"""Query parameters (lower case) whose presence means that a URL is signed."""
+
+_REGION = r"[a-z]{2,4}(?:-[a-z]+)+-\d+"
+_S3_HOST = re.compile(
+    rf"""(?:(?P<bucket>[^/@:]+)\.)?
+    (?: s3(?:-fips)?(?:\.dualstack)?\.(?P<region>{_REGION})
+      | s3-(?P<legacy_region>{_REGION})
+      | (?P<global> s3 | s3-external-1 | s3-accelerate(?:\.dualstack)?)
+    )
+    \.amazonaws\.com(?P<china>\.cn)?""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A provider's host, taken apart.
+
+    Attributes
+    ----------
+    provider : str
+        ``"aws"``.
+    region : str or None
+        Named by the host, or None where one host serves every region.
+    style : {"path", "virtual-host"}
+        Where the bucket stands: first segment of the path, or first labels of the host.
+    bucket : str or None
+        The bucket of a virtual-host address.
+    """
+
+    provider: Literal["aws"]
+    region: str | None
+    style: Literal["path", "virtual-host"]
+    bucket: str | None
+
+
+@lru_cache(maxsize=256)
+def endpoint_of(host: str) -> Endpoint | None:
+    """Recognise a provider's host name (without port), or return None for any other host."""
+    match = _S3_HOST.fullmatch(host.lower())
+    if match is None:
+        return None
+    bucket = match["bucket"]
+    return Endpoint(
+        "aws", match["region"] or match["legacy_region"], "path" if bucket is None else "virtual-host", bucket
+    )
+
+
+def s3_host(region: str | None) -> str:
+    """Name S3's host in a region, or the one that knows every bucket's region."""
+    if region is None:
+        return "s3.amazonaws.com"
+    return f"s3.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
+
+
+def regional_url(url: str, region: str) -> str:
+    """Rewrite the URL of an S3 object so that it leads to `region`; any other URL is returned as it is."""
+    parts = urlsplit(url)
+    endpoint = endpoint_of(host_of(url))
+    if endpoint is None or endpoint.region == region:
+        return url
+    host = s3_host(region) if endpoint.bucket is None else f"{endpoint.bucket}.{s3_host(region)}"
+    return parts._replace(netloc=host).geturl()
+
+
+def netloc_of(url: str) -> str:
+    """Spell ``host[:port]`` as HTTP clients send it in Host: no user, no default port, lower case."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    if parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme):
+        return host
+    return f"{host}:{parts.port}"
+
+
+def host_of(url: str) -> str:
+    """Return the host name of a URL, lower case, without port; empty if there is none."""
+    return urlsplit(url).hostname or ""
+
+
+def is_presigned(url: str) -> bool:
+    """Tell whether a URL carries its own signature in the query, so that no other may be added."""
+    return not SIGNATURE_PARAMETERS.isdisjoint(
+        part.partition("=")[0].lower() for part in urlsplit(url).query.split("&")
+    )
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Tell whether two URLs share scheme, host and port (RFC 6454, section 5)."""
+    return urlsplit(url).scheme == urlsplit(other).scheme and netloc_of(url) == netloc_of(other)

@@ -1,0 +1,59 @@
+"""Why a server refused: the status, and what S3's headers and XML say beside it. Pure.
+
+Reference: Amazon S3 API Reference, "Error responses".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import unescape
+
+__all__ = ["ERROR_BODY_LIMIT", "Refusal"]
+
+ERROR_BODY_LIMIT = 65_536
+"""How many bytes of an error's body are worth reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that carries no data.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status code.
+    code, message : str
+        S3's ``Code`` and ``Message``; empty where the body held none (as for every HEAD).
+    region : str or None
+        Where the bucket is, if the server said so.
+    date : str or None
+        The server's clock: its ``Date`` header.
+    """
+
+    status: int
+    code: str = ""
+    message: str = ""
+    region: str | None = None
+    date: str | None = None
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+        """Read a refusal out of an answer; `headers` must be case-insensitive."""
+        text = body[:ERROR_BODY_LIMIT].decode("utf-8", "replace")
+        return cls(
+            status,
+            code=_element(text, "Code"),
+            message=_element(text, "Message"),
+            region=headers.get("x-amz-bucket-region") or _element(text, "Region") or None,
+            date=headers.get("Date"),
+        )
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (str(self.status), self.code)))
+
+
+def _element(xml: str, name: str) -> str:
+    match = re.search(rf"<{name}>([^<]{{1,1000}})</{name}>", xml)
+    return unescape(match[1]).strip() if match else ""

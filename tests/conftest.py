@@ -1,0 +1,83 @@
+"""What every test here stands on: a clean environment, and the real servers, each started once a run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests import corpora
+from tests.servers import ceph, swift
+from tests.servers.process import RunningServer
+
+TOOK_PART = pytest.StashKey[list[str]]()
+
+#: Where credentials, endpoints and proxies could come in from the machine of whoever runs the tests.
+FOREIGN_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_", "S3_", "CLOUDSDK_", "GCE_", "SPACES_", "ASTRO_CLOUD_")
+FOREIGN_NAMES = ("NETRC", "BOTO_CONFIG", "NO_GCE_CHECK")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hide the credentials, settings and proxies of this machine from the test."""
+    for name in os.environ:
+        upper = name.upper()
+        if upper.startswith(FOREIGN_PREFIXES) or upper.endswith("_PROXY") or upper in FOREIGN_NAMES:
+            monkeypatch.delenv(name)
+    with tempfile.TemporaryDirectory(prefix="astro-cloud-home-", ignore_cleanup_errors=True) as home:
+        for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(name, home)
+        monkeypatch.setenv("AWS_CONFIG_FILE", os.path.join(home, "config"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.path.join(home, "credentials"))
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def aws4_testsuite() -> Path:
+    """The folder of AWS's signing test suite."""
+    if not corpora.AWS4_TESTSUITE.is_dir():
+        pytest.fail(corpora.absent(corpora.AWS4_TESTSUITE))
+    return corpora.AWS4_TESTSUITE
+
+
+@pytest.fixture(scope="session")
+def swift_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
+    """OpenStack Swift with its S3 API."""
+    with swift.swift() as server:
+        _note(pytestconfig, swift)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
+    """Ceph's radosgw; a test that asks for it by name is skipped where Ceph is not installed."""
+    if not ceph.installed():
+        pytest.skip("ceph-mon is not on PATH")
+    with ceph.ceph() as server:
+        _note(pytestconfig, ceph)
+        yield server
+
+
+@pytest.fixture(scope="session", params=["swift", "ceph"] if ceph.installed() else ["swift"])
+def s3_judge(request: pytest.FixtureRequest) -> RunningServer:
+    """Each real S3 server there is here: what they say about a signature is the truth."""
+    server: RunningServer = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which real servers the tests were run against."""
+    took_part: list[str] = config.stash.get(TOOK_PART, [])
+    servers = ", ".join(took_part) or "none"
+    absent = "" if ceph.installed() else " (ceph: not on PATH)"
+    terminalreporter.write_line(f"real servers that took part: {servers}{absent}")
+
+
+def _note(config: pytest.Config, server: ModuleType) -> None:
+    name = server.__name__.rpartition(".")[2]
+    config.stash.setdefault(TOOK_PART, []).append(f"{name} {server.version()}")

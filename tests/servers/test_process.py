@@ -1,0 +1,58 @@
+"""What the servers are started with tells why one did not come up, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.process import Processes, ServerError, free_ports
+
+# A process that starts another and listens with it: the port is taken while either lives.
+PARENT = """
+import os, socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.fork()
+time.sleep(600)
+"""
+
+
+def test_a_command_that_fails_is_told_with_its_words(tmp_path: Path) -> None:
+    """The error of a command holds its name, its status and what it wrote."""
+    with Processes(tmp_path) as processes, pytest.raises(ServerError, match=r"(?s)setup .* 3.*no disk"):
+        processes.run("setup", sys.executable, "-c", "import sys; print('no disk'); sys.exit(3)")
+
+
+def test_a_server_that_ends_is_told_at_once(tmp_path: Path) -> None:
+    """Waiting for a port ends with the words of the process that should have listened there."""
+    with Processes(tmp_path) as processes:
+        processes.start("daemon", sys.executable, "-c", "import sys; sys.exit('no such disk')")
+        with pytest.raises(ServerError, match=r"(?s)daemon .* 1.*no such disk"):
+            processes.wait_for(free_ports(1))
+
+
+def test_children_of_a_server_end_with_it(tmp_path: Path) -> None:
+    """Once the context is left, the last process of the group that listened is gone, or going."""
+    (port,) = free_ports(1)
+    with Processes(tmp_path) as processes:
+        processes.start("parent", sys.executable, "-c", PARENT, str(port))
+        processes.wait_for([port])
+        waiting = socket.create_connection(("127.0.0.1", port), timeout=10)
+    # The system resets a connection that nobody accepted when the last to hold its listener ends.
+    with waiting, pytest.raises(ConnectionResetError):
+        waiting.recv(1)
+
+
+def test_nothing_of_our_environment_reaches_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server sees PATH, a HOME of its own and what it is given, and no credentials of ours."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
+    with Processes(tmp_path, {"GIVEN": "yes"}) as processes:
+        processes.run("env", sys.executable, "-c", "import os; print(sorted(os.environ), os.environ['HOME'])")
+    seen = (tmp_path / "env.log").read_text()
+    assert "GIVEN" in seen
+    assert str(tmp_path) in seen
+    assert "AWS_SECRET_ACCESS_KEY" not in seen
+    assert os.environ["HOME"] not in seen
