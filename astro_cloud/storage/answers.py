@@ -1,0 +1,278 @@
+"""Judge the answer to a ranged GET before a byte of it is used. Pure: headers in, a verdict out.
+
+The table of the design: what is data, what is tried again, what is followed, what has changed, what
+is refused. The client acts on verdicts and knows no status codes.
+
+Reference: RFC 9110, sections 13 (conditional requests), 14 (range requests), 15 (status codes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin
+
+from astro_cloud.auth.refusal import Refusal
+from astro_cloud.exceptions import (
+    AstroCloudError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    RangeNotSupportedError,
+    StorageError,
+)
+from astro_cloud.storage.byterange import ByteRange, parse_content_range, parse_unsatisfied_range
+
+__all__ = [
+    "WHOLE_OBJECT_LIMIT",
+    "Again",
+    "Answer",
+    "Data",
+    "EndOfObject",
+    "Fail",
+    "Redirect",
+    "Refused",
+    "Verdict",
+    "Version",
+    "judge",
+]
+
+WHOLE_OBJECT_LIMIT = 1 << 20
+"""Bytes: an object up to this size may be sent whole in place of a range, and is cut here."""
+
+_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_AGAIN_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REFUSED = frozenset({400, 401, 403})
+_RANGE_UNKNOWN = "without saying which bytes it sends (no Content-Range)"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one version of an object from the next.
+
+    Attributes
+    ----------
+    etag : str or None
+        Strong entity tag with its quotes; None where the server gives none, or a weak one.
+    total : int or None
+        Size in bytes.
+    last_modified : str or None
+        As the server spells it.
+    """
+
+    etag: str | None = None
+    total: int | None = None
+    last_modified: str | None = None
+
+    def differs_from(self, other: Version) -> str | None:
+        """Say how two answers cannot be of one version, or return None."""
+        if self.etag and other.etag and self.etag != other.etag:
+            return f"its ETag changed from {other.etag} to {self.etag}"
+        if self.total is not None and other.total is not None and self.total != other.total:
+            return f"its size changed from {other.total} to {self.total} bytes"
+        if (self.etag and other.etag) or not (self.last_modified and other.last_modified):
+            return None
+        if self.last_modified != other.last_modified:
+            return f"it was modified: {self.last_modified}, before {other.last_modified}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer's head; and the first bytes of its body where the status is no success."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    error_body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The body holds bytes [start, stop) after `skip` others; the object is of `version`."""
+
+    start: int
+    stop: int
+    skip: int
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfObject:
+    """The range begins at or after the object's end; `version.total` where the server gave it."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The failure may pass; `retry_after` in seconds where the server asked for a wait."""
+
+    error: StorageError
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The object is at `url`."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server wants another signature, another region, or no such request at all."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Nothing to be done about it."""
+
+    error: AstroCloudError
+
+
+Verdict = Data | EndOfObject | Again | Redirect | Refused | Fail
+
+
+def judge(answer: Answer, asked: ByteRange, location: str, pinned: Version | None = None) -> Verdict:
+    """Decide what an answer to a ranged GET is.
+
+    Parameters
+    ----------
+    answer : Answer
+        Its head, and the beginning of an error's body.
+    asked : ByteRange
+        The bytes the request asked for.
+    location : str
+        For messages.
+    pinned : Version, optional
+        The version that earlier reads of the object were of.
+
+    Returns
+    -------
+    Verdict
+        `Data` only if the body provably holds the bytes asked for, or those up to the object's end.
+    """
+    if answer.status in (200, 206):
+        return _judge_success(answer, asked, location, pinned)
+    return _judge_failure(answer, location, pinned)
+
+
+def _judge_success(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
+    encoding = answer.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "aws-chunked"):
+        return _fail(
+            answer,
+            location,
+            f"answers with Content-Encoding {encoding!r}, so positions in it are not positions in the file: "
+            "download the object whole and decompress it, or store it without that header",
+        )
+    try:
+        sent = _range_sent(answer, asked)
+    except ValueError as error:
+        return _fail(answer, location, str(error))
+    if sent is None:
+        return Fail(
+            RangeNotSupportedError(
+                f"{location}: the server answers a byte range with the whole object, of more than "
+                f"{WHOLE_OBJECT_LIMIT >> 20} MiB or unknown length: it cannot be read in parts",
+                location=location,
+                status=answer.status,
+            )
+        )
+    change = pinned and sent.version.differs_from(pinned)
+    return _changed(answer, location, change) if change else sent
+
+
+def _range_sent(answer: Answer, asked: ByteRange) -> Data | EndOfObject | None:
+    """Read the headers for the bytes that were sent; None for a whole object that is too long.
+
+    Raises
+    ------
+    ValueError
+        If they are not the bytes asked for.
+    """
+    length = _content_length(answer)
+    value = answer.headers.get("Content-Range")
+    if value is None:
+        if answer.status == 206:
+            raise ValueError(f"answers 206 {_RANGE_UNKNOWN}")
+        return _out_of_whole(answer, asked, length)
+    sent = parse_content_range(value)
+    ends_early = sent.stop < asked.stop and sent.total not in (sent.stop, None)
+    if sent.start != asked.start or sent.stop > asked.stop or ends_early:
+        raise ValueError(f"answers bytes [{asked.start}, {asked.stop}) with Content-Range {value!r}")
+    if length is not None and length != sent.stop - sent.start:
+        raise ValueError(f"announces {length} bytes under Content-Range {value!r}")
+    return Data(sent.start, sent.stop, 0, _version(answer, sent.total))
+
+
+def _out_of_whole(answer: Answer, asked: ByteRange, length: int | None) -> Data | EndOfObject | None:
+    if length is None or length > WHOLE_OBJECT_LIMIT:
+        return None
+    version = _version(answer, length)
+    if asked.start >= length:
+        return EndOfObject(version)
+    return Data(asked.start, min(asked.stop, length), asked.start, version)
+
+
+def _judge_failure(answer: Answer, location: str, pinned: Version | None) -> Verdict:
+    status, headers = answer.status, answer.headers
+    refusal = Refusal.of(status, headers, answer.error_body)
+    if status == 416:
+        version = Version(total=parse_unsatisfied_range(headers.get("Content-Range")))
+        change = pinned and version.differs_from(pinned)
+        return _changed(answer, location, change) if change else EndOfObject(version)
+    if status == 412:
+        return _changed(answer, location, "its ETag is no longer the one first read")
+    if status in _REDIRECTS and headers.get("Location"):
+        return Redirect(urljoin(answer.url, headers["Location"]))
+    if status in _AGAIN or refusal.code in _AGAIN_CODES:
+        error = StorageError(_said(location, refusal), location=location, status=status)
+        return Again(error, _retry_after(headers.get("Retry-After")))
+    if status in _REFUSED or (status in _REDIRECTS and refusal.region):
+        return Refused(refusal)
+    if status == 404:
+        what = "no such bucket" if refusal.code == "NoSuchBucket" else "no such object"
+        return Fail(ObjectNotFoundError(f"{location}: {what} (404)", location=location, status=status))
+    return Fail(StorageError(_said(location, refusal), location=location, status=status))
+
+
+def _said(location: str, refusal: Refusal) -> str:
+    return f"{location}: the server answered {refusal}" + (f": {refusal.message}" if refusal.message else "")
+
+
+def _changed(answer: Answer, location: str, how: str) -> Fail:
+    message = f"{location}: the object was overwritten while it was read: {how}. Read it again from the start"
+    return Fail(ObjectChangedError(message, location=location, status=answer.status))
+
+
+def _fail(answer: Answer, location: str, what: str) -> Fail:
+    return Fail(StorageError(f"{location}: the server {what}", location=location, status=answer.status))
+
+
+def _version(answer: Answer, total: int | None) -> Version:
+    etag = answer.headers.get("ETag", "").strip()
+    strong = etag if len(etag) > 2 and not etag.startswith("W/") else None
+    return Version(strong, total, answer.headers.get("Last-Modified"))
+
+
+def _content_length(answer: Answer) -> int | None:
+    value = answer.headers.get("Content-Length", "")
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date."""
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,82 @@
+"""What reading cost: requests, round trips, bytes; and dollars at list price."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ["S3_LIST_PRICES", "ListPrices", "Usage"]
+
+
+class ListPrices(NamedTuple):
+    """A provider's list price, in US dollars.
+
+    Attributes
+    ----------
+    provider, region, date : str
+        Whose, where, and the day the figures were valid (ISO 8601).
+    per_1000_gets : float
+        For 1,000 GET requests.
+    per_gb_out : float
+        For 10**9 bytes sent out to the internet. Reading from a machine in the same region is free.
+    """
+
+    provider: str
+    region: str
+    date: str
+    per_1000_gets: float
+    per_gb_out: float
+
+    def cost(self, requests: int, bytes_out: int) -> float:
+        """Return the price in US dollars of some GET requests and the bytes they brought."""
+        return requests / 1_000 * self.per_1000_gets + bytes_out / 1e9 * self.per_gb_out
+
+
+S3_LIST_PRICES = ListPrices("Amazon S3 Standard", "us-east-1", "2025-01-01", 0.0004, 0.09)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    requests: int = 0
+    round_trips: int = 0
+    bytes: int = 0
+
+
+class Usage:
+    """Counts what a client spent; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._spent = _Spent()
+        self._lock = threading.Lock()
+
+    @property
+    def requests(self) -> int:
+        """Requests sent, repeated ones and redirects included."""
+        return self._spent.requests
+
+    @property
+    def round_trips(self) -> int:
+        """Waits for a server that could not overlap: the steps of reading, one after the other."""
+        return self._spent.round_trips
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of objects received."""
+        return self._spent.bytes
+
+    def add(self, *, requests: int = 0, round_trips: int = 0, bytes: int = 0) -> None:
+        """Add to the counts."""
+        with self._lock:
+            now = self._spent
+            self._spent = _Spent(now.requests + requests, now.round_trips + round_trips, now.bytes + bytes)
+
+    def __repr__(self) -> str:
+        return f"Usage(requests={self.requests}, round_trips={self.round_trips}, bytes={self.bytes})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_spent": self._spent}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._spent = state["_spent"]
+        self._lock = threading.Lock()
