@@ -1,0 +1,98 @@
+"""How headers and their cost are shown: as a table, as cards, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from astro_cloud.fits import FITSHeader
+from astro_cloud.fits.layout import CARD
+from astro_cloud.storage import S3_LIST_PRICES, Usage
+
+__all__ = ["as_cards", "as_json", "as_table", "cost_lines", "dimensions"]
+
+_TITLES = ("No.", "Name", "Ver", "Type", "Dimensions", "Header offset", "Data offset", "Data size")
+_RIGHT = frozenset({"No.", "Ver", "Header offset", "Data offset", "Data size"})
+
+
+def as_table(headers: Sequence[FITSHeader]) -> str:
+    """Lay headers out as a table, one line an HDU; offsets and sizes in bytes."""
+    rows = [_TITLES, *(_row(header) for header in headers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if title in _RIGHT else text.ljust(width)
+            for title, text, width in zip(_TITLES, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _row(header: FITSHeader) -> tuple[str, ...]:
+    numbers = (f"{n:,}" for n in (header.offset, header.data_offset, header.data_length))
+    kind = header.kind + (" (compressed)" if header.structure.compressed else "")
+    return str(header.index), printable(header.name), str(header.version), kind, dimensions(header), *numbers
+
+
+def dimensions(header: FITSHeader) -> str:
+    """Say what the data unit holds: axes in FITS order (NAXIS1 first) and type, or rows and columns."""
+    structure = header.structure.compressed or header.structure
+    if not structure.axes:
+        return ""
+    if structure.kind in ("TABLE", "BINTABLE"):
+        return f"{structure.axes[1]:,} rows x {structure.columns} columns"
+    return " x ".join(map(str, structure.axes)) + " " + header.dtype
+
+
+def cost_lines(usage: Usage, whole: int | None, seconds: float) -> str:
+    """Say what reading cost against reading the whole object of `whole` bytes."""
+    spent = (
+        f"{_count(usage.requests, 'request')} in {_count(usage.round_trips, 'round trip')}, "
+        f"{_count(usage.bytes, 'byte')}, {seconds:.3f} s"
+    )
+    if not whole:
+        return spent
+    prices = S3_LIST_PRICES
+    return (
+        f"{spent}\n"
+        f"{100 * usage.bytes / whole:.5f} % of the object's {whole:,} bytes\n"
+        f"${prices.cost(usage.requests, usage.bytes):.6f} against ${prices.cost(1, whole):.2f} for the whole "
+        f"object, sent out of {prices.region} at the list price of {prices.provider} ({prices.date})"
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def as_cards(header: FITSHeader) -> Iterable[str]:
+    """Yield the card images of a header as text, END included, unprintable characters escaped."""
+    text = header.raw.decode("latin-1")
+    return (printable(text[at : at + CARD].rstrip()) for at in range(0, len(text), CARD))
+
+
+def as_json(header: FITSHeader, *, full: bool) -> dict[str, Any]:
+    """Describe a header in JSON's types; `shape` is in NumPy order, everything else in bytes."""
+    described: dict[str, Any] = {
+        "index": header.index,
+        "name": header.name,
+        "version": header.version,
+        "type": header.kind,
+        "compressed": header.structure.compressed is not None,
+        "shape": list(header.shape),
+        "dtype": header.dtype,
+        "columns": header.structure.columns,
+        "header_offset": header.offset,
+        "header_length": header.length,
+        "data_offset": header.data_offset,
+        "data_length": header.data_length,
+    }
+    if full:
+        text = header.raw.decode("latin-1")
+        described["cards"] = [text[at : at + CARD] for at in range(0, len(text), CARD)]
+    return described
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal could take for a command."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

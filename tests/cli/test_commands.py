@@ -1,0 +1,133 @@
+"""The commands, run as a user would, against a loopback server."""
+
+import functools
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from astro_cloud.cli import main
+from astro_cloud.storage import Settings
+from astro_cloud.testing import ObjectServer
+from tests.fits.sources import extension, primary
+
+
+@pytest.fixture
+def server(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    """A server with a good file, a broken one and one that is no FITS, found by the environment."""
+    table = extension("BINTABLE", "TFIELDS =                    3", "EXTNAME = 'EVENTS'", naxis=(16, 1000))
+    image = extension("IMAGE", "EXTNAME = 'SCI'", "EXTVER  =                    2", naxis=(3, 5), bitpix=16)
+    good = primary("OBJECT  = 'M\x1b[31m31'") + image + bytes(2880) + table + bytes(17_280)
+    object_server.put("sky", "good.fits", good)
+    object_server.put("sky", "short.fits", good[:-5000])
+    object_server.put("sky", "page.fits", b"<html>")
+    for name, value in object_server.environ.items():
+        monkeypatch.setenv(name, value)
+    return object_server
+
+
+def run(*arguments: str) -> Result:
+    """Run ``astro-cloud`` with arguments."""
+    return CliRunner().invoke(main, arguments)
+
+
+def test_headers_prints_a_table(server: ObjectServer) -> None:
+    """One line an HDU; the cost goes to standard error."""
+    result = run("headers", "s3://sky/good.fits")
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()[1:]] == [
+        ["0", "PRIMARY", "1", "PRIMARY", "0", "2,880", "0"],
+        ["1", "SCI", "2", "IMAGE", "3", "x", "5", "int16", "2,880", "5,760", "2,880"],
+        ["2", "EVENTS", "1", "BINTABLE", "1,000", "rows", "x", "3", "columns", "8,640", "11,520", "17,280"],
+    ]
+    assert "1 request in 1 round trip, 28,800 bytes" in result.stderr
+
+
+def test_a_failing_location_does_not_hide_the_others(server: ObjectServer) -> None:
+    """Each location is shown; the ones that fail get one readable line each; the exit code is 1."""
+    result = run("headers", "s3://sky/page.fits", "s3://sky/short.fits", "s3://nope/x", "s3://sky/good.fits")
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 3
+    assert "not a FITS file (it is an HTML page" in errors[0]
+    assert "HDU 2 is cut short" in errors[1]
+    assert "no such bucket" in errors[2]
+    assert result.stdout.count("EVENTS") == 2, "the broken file's headers are shown as far as they go"
+    assert "Traceback" not in result.output
+
+
+def test_full_prints_every_card_and_no_escape_sequence(server: ObjectServer) -> None:
+    """--full prints all cards to END; what a terminal would obey is escaped."""
+    result = run("headers", "--full", "s3://sky/good.fits")
+    assert result.stdout.count("\nEND\n") == 3
+    assert r"OBJECT  = 'M\x1b[31m31'" in result.stdout
+    assert "\x1b[31m" not in result.output
+
+
+def test_json_is_for_programs(server: ObjectServer) -> None:
+    """--json prints one object a location, failures included, with every number and, if asked, the cards."""
+    result = run("headers", "--json", "--full", "s3://sky/good.fits", "s3://sky/page.fits")
+    assert result.exit_code == 1
+    good, page = json.loads(result.stdout)
+    assert (good["location"], good["error"], good["round_trips"]) == ("s3://sky/good.fits", None, 1)
+    assert good["hdus"][1] == {
+        "index": 1, "name": "SCI", "version": 2, "type": "IMAGE", "compressed": False, "shape": [5, 3],
+        "dtype": "int16", "columns": 0, "header_offset": 2880, "header_length": 2880, "data_offset": 5760,
+        "data_length": 2880, "cards": good["hdus"][1]["cards"],
+    }  # fmt: skip
+    assert all(len(card) == 80 for card in good["hdus"][1]["cards"])
+    assert page["error"]["type"] == "NotFITSError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ftp://host/file"], "is not a location"),
+        (["--profile", "nosuch", "s3://sky/good.fits"], "nosuch"),
+        (["--anonymous", "s3://sky/good.fits"], "read anonymously"),
+        (["--endpoint-url", "http://127.0.0.1:1", "s3://sky/good.fits"], "no connection"),
+    ],
+)
+def test_errors_are_one_readable_line(
+    server: ObjectServer, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails, a user sees one line that begins with error: and no traceback."""
+    hurried = functools.partial(Settings, sleep=lambda seconds: None)
+    monkeypatch.setattr("astro_cloud.cli.access.Settings", hurried)
+    result = run("headers", *arguments)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+
+
+def test_options_that_contradict_each_other(server: ObjectServer) -> None:
+    """--anonymous with --request-payer is a mistake in the command, said as one."""
+    result = run("headers", "--anonymous", "--request-payer", "s3://sky/good.fits")
+    assert result.exit_code == 2
+    assert "--anonymous sends no credentials" in result.stderr
+
+
+def test_region_and_payer_reach_the_request(server: ObjectServer) -> None:
+    """--request-payer and --region end up in what is signed."""
+    assert run("headers", "--request-payer", "--region", "us-east-1", "s3://sky/good.fits").exit_code == 0
+    (record,) = server.requests
+    assert record.headers["x-amz-request-payer"] == "requester"
+    assert "/us-east-1/s3/" in record.headers["Authorization"]
+
+
+def test_the_demo_runs() -> None:
+    """The demo reads a 45 GB cube in two round trips and says what that costs."""
+    result = run("demo")
+    assert result.exit_code == 0
+    assert "2 x 1282 x 2136 x 2078 float32" in result.stdout
+    assert "2 requests in 2 round trips, 126,720 bytes" in result.stdout
+    assert "$0.000012 against $4.10" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["headers", "--help"], ["demo", "-h"], ["--version"]])
+def test_help_is_there(arguments: list[str]) -> None:
+    """Every command explains itself."""
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert len(result.stdout) > 10
