@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,8 +21,14 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, sigv4
-from astro_cloud.auth.aws_credentials import PLACES_SEARCHED, CredentialsLike, Found, find_credentials
-from astro_cloud.auth.refusal import Refusal
+from astro_cloud.auth.aws_credentials import (
+    PLACES_SEARCHED,
+    CredentialsLike,
+    Found,
+    find_credentials,
+    frozen,
+)
+from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
 from astro_cloud.exceptions import CredentialsError
 
 __all__ = ["AWSAuth"]
@@ -29,7 +36,6 @@ __all__ = ["AWSAuth"]
 _SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
 _SIGNED_PREFIXES = ("x-amz-", "if-")
 _HASH_CHUNK = 1 << 20
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 
 
 class _Keys(NamedTuple):
@@ -141,15 +147,12 @@ class AWSAuth(AuthBase):
         return self.sign(request)
 
     def has_credentials(self) -> bool:
-        """Tell whether a request could be signed, searching for credentials if that was not done."""
-        return self._credentials() is not None
+        """Tell whether a request could be signed; searches for credentials the first time."""
+        return self._given is not None or self._search(again=False).credentials is not None
 
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a prepared request in place, replacing an earlier signature, and return it."""
-        credentials = self._credentials()
-        if credentials is None:
-            raise CredentialsError(f"no AWS credentials found; searched: {PLACES_SEARCHED}")
-        keys = credentials.get_frozen_credentials()
+        keys = frozen(self._credentials())
         amz_date = (self._clock() + self._clock_offset).strftime("%Y%m%dT%H%M%SZ")
         payload_hash = self._set_headers(request, amz_date, keys.token)
         path, query = self._set_url(request)
@@ -167,53 +170,63 @@ class AWSAuth(AuthBase):
         )
         return request
 
-    def learn(self, url: str, refusal: Refusal) -> bool:
+    def learn(self, request: PreparedRequest, refusal: Refusal) -> str | None:
         """Take from a refusal what lets the same request succeed.
 
         Parameters
         ----------
-        url : str
-            Of the request that was refused.
+        request : PreparedRequest
+            The one that was refused, as it was signed.
         refusal : Refusal
             The answer.
 
         Returns
         -------
-        bool
-            True if something was learnt (the bucket's region, the server's clock, fresh
-            credentials), so that signing and sending once more is worthwhile.
+        str or None
+            What is known now that was not when the request was signed: ``"clock"`` (the server's),
+            ``"credentials"`` (fresh ones) or ``"region"`` (of the bucket), so that signing and
+            sending once more is worthwhile. None if there is nothing to learn.
         """
+        access_key, _, region = _credential_of(request)
         if refusal.code == "RequestTimeTooSkewed" and refusal.date:
             self._clock_offset = parsedate_to_datetime(refusal.date) - self._clock()
-            return True
-        if refusal.code in _EXPIRED:
-            return self._forget_credentials()
-        if refusal.region and refusal.region != self._region_of(url):
-            self._regions[self._bucket_of(url)] = refusal.region
-            return True
-        return False
+            return "clock"
+        if refusal.code in EXPIRED_CODES:
+            return "credentials" if self._given is None and self._renewed(access_key) else None
+        if refusal.region and refusal.region != region:
+            self._regions[_bucket_of(request.url or "")] = refusal.region
+            return "region"
+        return None
 
-    def _credentials(self) -> CredentialsLike | None:
+    def _credentials(self) -> CredentialsLike:
         if self._given is not None:
             return self._given
-        found = self._found
-        if found is None:
-            with self._lock:
-                found = self._found
-                if found is None:
-                    found = find_credentials(self.profile)
-                    self._found = found if found.credentials is not None else None
-        return found.credentials
+        credentials = self._search(again=True).credentials
+        if credentials is None:
+            raise CredentialsError(f"no AWS credentials found; searched: {PLACES_SEARCHED}")
+        return credentials
 
-    def _forget_credentials(self) -> bool:
-        if self._given is not None:
-            return False
+    def _search(self, *, again: bool) -> Found:
+        """Find credentials once; a search that found none is repeated if `again`."""
+        found = self._found
+        if found is None or (again and found.credentials is None):
+            with self._lock:
+                if self._found is found:
+                    self._found = find_credentials(self.profile)
+                found = self._found
+        return found or Found(None, None)
+
+    def _renewed(self, access_key: str) -> bool:
+        """Search anew, unless another thread did since a request was signed with this key."""
         with self._lock:
-            self._found = None
+            found = self._found
+            current = found.credentials if found is not None else None
+            if current is None or frozen(current).access_key == access_key:
+                self._found = None
         return True
 
     def _region_of(self, url: str) -> str:
-        learnt = self._regions.get(self._bucket_of(url)) if self._regions else None
+        learnt = self._regions.get(_bucket_of(url)) if self._regions else None
         if learnt is not None:
             return learnt
         endpoint = endpoints.endpoint_of(endpoints.host_of(url))
@@ -225,14 +238,6 @@ class AWSAuth(AuthBase):
             or (self._found.region if self._found is not None else None)
             or endpoints.DEFAULT_REGION
         )
-
-    def _bucket_of(self, url: str) -> str:
-        """Name the bucket that a learnt region holds for: the host, and the first segment of the path."""
-        parts = urlsplit(url)
-        endpoint = endpoints.endpoint_of(endpoints.host_of(url))
-        if endpoint is not None and endpoint.style == "virtual-host":
-            return parts.netloc
-        return parts.netloc + "/" + parts.path[1:].partition("/")[0]
 
     def _set_headers(self, request: PreparedRequest, amz_date: str, token: str | None) -> str:
         """Write what belongs to this signature into the request's headers; return the payload's hash."""
@@ -264,6 +269,22 @@ class AWSAuth(AuthBase):
             sigv4.canonical_uri(path, normalize=self.service != "s3"),
             sigv4.canonical_query_string(query) if query else "",
         )
+
+
+def _bucket_of(url: str) -> str:
+    """Name the bucket that a learnt region holds for: the host, and the path's first segment."""
+    parts = urlsplit(url)
+    endpoint = endpoints.endpoint_of(endpoints.host_of(url))
+    if endpoint is not None and endpoint.style == "virtual-host":
+        return parts.netloc
+    return parts.netloc + "/" + parts.path[1:].partition("/")[0]
+
+
+def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:
+    """Read access key, day and region out of a signed request; empty if it is not signed."""
+    value = request.headers.get("Authorization", "")
+    match = re.search(r"Credential=(.+)/(\d{8})/([^/]*)/", value)
+    return (match[1], match[2], match[3]) if match else ("", "", "")
 
 
 def _headers_to_sign(request: PreparedRequest) -> Iterator[tuple[str, str]]:

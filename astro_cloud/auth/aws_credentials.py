@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from astro_cloud.exceptions import CredentialsError
 
-__all__ = ["PLACES_SEARCHED", "CredentialsLike", "Found", "find_credentials"]
+__all__ = ["PLACES_SEARCHED", "CredentialsLike", "Found", "find_credentials", "frozen"]
 
 PLACES_SEARCHED = (
     "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), "
@@ -68,6 +68,20 @@ def find_credentials(profile: str | None = None) -> Found:
         return Found(credentials, session.get_config_variable("region"))
     except BotoCoreError as error:
         raise CredentialsError(f"AWS credentials cannot be read: {error}") from error
+
+
+def frozen(credentials: CredentialsLike) -> Any:
+    """Ask credentials for keys that belong together, refreshed if need be.
+
+    Raises
+    ------
+    CredentialsError
+        If they cannot be refreshed.
+    """
+    try:
+        return credentials.get_frozen_credentials()
+    except Exception as error:
+        raise CredentialsError(f"AWS credentials cannot be refreshed: {error}") from error
 
 
 def _metadata_server_answers(session: Any) -> bool:

@@ -45,7 +45,7 @@ def auth_for(
     service: CloudService | None = None,
     endpoint_url: str | None = None,
     request_payer: bool = False,
-    region: str | None = None,
+    aws: AWSAuth | None = None,
 ) -> AuthBase | None:
     """Choose the auth for a URL.
 
@@ -59,8 +59,8 @@ def auth_for(
         An endpoint the user configured: its host is signed for too.
     request_payer : bool
         Offer to pay for requests to requester-pays buckets.
-    region : str, optional
-        Used where the URL does not name one.
+    aws : AWSAuth, optional
+        Given out for S3, so that many calls search for credentials once; by default a new one.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def auth_for(
                 "or configure it as endpoint_url"
             )
         return None
-    auth = AWSAuth(request_payer, region=region)
+    auth = aws or AWSAuth(request_payer)
     if auth.has_credentials():
         return auth
     if request_payer:

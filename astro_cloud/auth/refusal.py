@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 
-__all__ = ["ERROR_BODY_LIMIT", "Refusal"]
+__all__ = ["ERROR_BODY_LIMIT", "EXPIRED_CODES", "Refusal"]
 
 ERROR_BODY_LIMIT = 65_536
 """How many bytes of an error's body are worth reading."""
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+"""S3's codes for credentials that are no longer good."""
 
 
 @dataclass(frozen=True, slots=True)

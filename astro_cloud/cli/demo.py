@@ -52,4 +52,4 @@ def demo() -> None:
                 seconds = time.perf_counter() - start
     click.echo(as_table(headers))
     click.echo()
-    click.echo(cost_lines(client.usage, size, seconds))
+    click.echo(cost_lines(client.usage.since(), size, seconds))

@@ -14,7 +14,7 @@ from astro_cloud.cli.access import access_options, client_for
 from astro_cloud.cli.report import as_cards, as_json, as_table, cost_lines, printable
 from astro_cloud.exceptions import AstroCloudError
 from astro_cloud.fits import FITSHeader, load_headers
-from astro_cloud.storage import Client, Usage
+from astro_cloud.storage import Client, Spent
 
 __all__ = ["headers"]
 
@@ -52,7 +52,7 @@ class _Scan:
 
     location: str
     seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
+    spent: Spent = field(default_factory=Spent)
     headers: list[FITSHeader] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     error: AstroCloudError | None = None
@@ -60,8 +60,7 @@ class _Scan:
     @classmethod
     def of(cls, location: str, client: Client, *, request_payer: bool) -> _Scan:
         scan = cls(location)
-        client.usage = scan.usage
-        start = time.perf_counter()
+        before, start = client.usage.since(), time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -69,7 +68,7 @@ class _Scan:
                     scan.headers.append(header)
             except AstroCloudError as error:
                 scan.error = error
-        scan.seconds = time.perf_counter() - start
+        scan.seconds, scan.spent = time.perf_counter() - start, client.usage.since(before)
         scan.warnings = [str(warning.message) for warning in caught]
         return scan
 
@@ -80,9 +79,7 @@ class _Scan:
             "hdus": [as_json(header, full=full) for header in self.headers],
             "warnings": self.warnings,
             "error": None if error is None else {"type": type(error).__name__, "message": str(error)},
-            "requests": self.usage.requests,
-            "round_trips": self.usage.round_trips,
-            "bytes": self.usage.bytes,
+            **self.spent._asdict(),
         }
 
 
@@ -100,6 +97,6 @@ def _show(scan: _Scan, *, titled: bool, full: bool) -> None:
     if scan.error is not None:
         click.echo(f"error: {printable(str(scan.error))}", err=True)
     else:
-        click.echo(cost_lines(scan.usage, None, scan.seconds), err=True)
+        click.echo(cost_lines(scan.spent, None, scan.seconds), err=True)
     if titled:
         click.echo()

@@ -7,7 +7,7 @@ from typing import Any
 
 from astro_cloud.fits import FITSHeader
 from astro_cloud.fits.layout import CARD
-from astro_cloud.storage import S3_LIST_PRICES, Usage
+from astro_cloud.storage import S3_LIST_PRICES, Spent
 
 __all__ = ["as_cards", "as_json", "as_table", "cost_lines", "dimensions"]
 
@@ -44,19 +44,19 @@ def dimensions(header: FITSHeader) -> str:
     return " x ".join(map(str, structure.axes)) + " " + header.dtype
 
 
-def cost_lines(usage: Usage, whole: int | None, seconds: float) -> str:
+def cost_lines(spent: Spent, whole: int | None, seconds: float) -> str:
     """Say what reading cost against reading the whole object of `whole` bytes."""
-    spent = (
-        f"{_count(usage.requests, 'request')} in {_count(usage.round_trips, 'round trip')}, "
-        f"{_count(usage.bytes, 'byte')}, {seconds:.3f} s"
+    said = (
+        f"{_count(spent.requests, 'request')} in {_count(spent.round_trips, 'round trip')}, "
+        f"{_count(spent.bytes, 'byte')}, {seconds:.3f} s"
     )
     if not whole:
-        return spent
+        return said
     prices = S3_LIST_PRICES
     return (
-        f"{spent}\n"
-        f"{100 * usage.bytes / whole:.5f} % of the object's {whole:,} bytes\n"
-        f"${prices.cost(usage.requests, usage.bytes):.6f} against ${prices.cost(1, whole):.2f} for the whole "
+        f"{said}\n"
+        f"{100 * spent.bytes / whole:.5f} % of the object's {whole:,} bytes\n"
+        f"${prices.cost(spent.requests, spent.bytes):.6f} against ${prices.cost(1, whole):.2f} for the whole "
         f"object, sent out of {prices.region} at the list price of {prices.provider} ({prices.date})"
     )
 

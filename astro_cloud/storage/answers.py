@@ -9,6 +9,7 @@ Reference: RFC 9110, sections 13 (conditional requests), 14 (range requests), 15
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -66,6 +67,14 @@ class Version:
     total: int | None = None
     last_modified: str | None = None
 
+    def completed_by(self, other: Version) -> Version:
+        """Return this version with what it lacks taken from another answer of the same version."""
+        return Version(
+            self.etag or other.etag,
+            other.total if self.total is None else self.total,
+            self.last_modified or other.last_modified,
+        )
+
     def differs_from(self, other: Version) -> str | None:
         """Say how two answers cannot be of one version, or return None."""
         if self.etag and other.etag and self.etag != other.etag:
@@ -91,7 +100,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The body holds bytes [start, stop) after `skip` others; the object is of `version`."""
+    """The body holds bytes [start, stop) after `skip` others; the object is of `version`.
+
+    They are all bytes asked for, or all up to the object's end; but where the server does not say its
+    size (``version.total`` is None), fewer bytes than asked for may be less than there are.
+    """
 
     start: int
     stop: int
@@ -159,7 +172,7 @@ def judge(answer: Answer, asked: ByteRange, location: str, pinned: Version | Non
     """
     if answer.status in (200, 206):
         return _judge_success(answer, asked, location, pinned)
-    return _judge_failure(answer, location, pinned)
+    return _judge_failure(answer, asked, location, pinned)
 
 
 def _judge_success(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
@@ -220,17 +233,15 @@ def _out_of_whole(answer: Answer, asked: ByteRange, length: int | None) -> Data 
     return Data(asked.start, min(asked.stop, length), asked.start, version)
 
 
-def _judge_failure(answer: Answer, location: str, pinned: Version | None) -> Verdict:
+def _judge_failure(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
     status, headers = answer.status, answer.headers
     refusal = Refusal.of(status, headers, answer.error_body)
     if status == 416:
-        version = Version(total=parse_unsatisfied_range(headers.get("Content-Range")))
-        change = pinned and version.differs_from(pinned)
-        return _changed(answer, location, change) if change else EndOfObject(version)
+        return _judge_end(answer, asked, location, pinned)
     if status == 412:
         return _changed(answer, location, "its ETag is no longer the one first read")
     if status in _REDIRECTS and headers.get("Location"):
-        return Redirect(urljoin(answer.url, headers["Location"]))
+        return _redirect(answer, location)
     if status in _AGAIN or refusal.code in _AGAIN_CODES:
         error = StorageError(_said(location, refusal), location=location, status=status)
         return Again(error, _retry_after(headers.get("Retry-After")))
@@ -240,6 +251,26 @@ def _judge_failure(answer: Answer, location: str, pinned: Version | None) -> Ver
         what = "no such bucket" if refusal.code == "NoSuchBucket" else "no such object"
         return Fail(ObjectNotFoundError(f"{location}: {what} (404)", location=location, status=status))
     return Fail(StorageError(_said(location, refusal), location=location, status=status))
+
+
+def _judge_end(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
+    version = Version(total=parse_unsatisfied_range(answer.headers.get("Content-Range")))
+    change = pinned and version.differs_from(pinned)
+    if not change and pinned and pinned.total is not None and asked.start < pinned.total:
+        if version.total is not None:
+            return _fail(answer, location, f"answers 416 for byte {asked.start} of {version.total}")
+        change = f"it ends before byte {asked.start}, and had {pinned.total} bytes"
+    return _changed(answer, location, change) if change else EndOfObject(version)
+
+
+def _redirect(answer: Answer, location: str) -> Verdict:
+    target = answer.headers["Location"]
+    with suppress(UnicodeError):  # bytes that are not ASCII arrive read as Latin-1, and are UTF-8
+        target = target.encode("latin-1").decode()
+    try:
+        return Redirect(urljoin(answer.url, target))
+    except ValueError:
+        return _fail(answer, location, "redirects to what is not a URL")
 
 
 def _said(location: str, refusal: Refusal) -> str:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 __all__ = ["ByteRange", "ContentRange", "format_range", "parse_content_range", "parse_unsatisfied_range"]
 
-_CONTENT_RANGE = re.compile(r"bytes[ =](\d{1,20})-(\d{1,20})/(\d{1,20}|\*)")
-_UNSATISFIED_RANGE = re.compile(r"bytes[ =]\*/(\d{1,20})")
+_CONTENT_RANGE = re.compile(r"bytes[ =](\d{1,20})-(\d{1,20})/(\d{1,20}|\*)", re.IGNORECASE)
+_UNSATISFIED_RANGE = re.compile(r"bytes[ =]\*/(\d{1,20})", re.IGNORECASE)
 
 
 class ByteRange(NamedTuple):

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from requests import Session
+from requests.auth import HTTPBasicAuth
 
+from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.providers import CloudService, auth_for
 from astro_cloud.storage.location import Location
+from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
+from astro_cloud.storage.resources import Resources
 from astro_cloud.storage.settings import Settings
-from astro_cloud.storage.transport import Transport
 from astro_cloud.storage.usage import Usage
 
 __all__ = ["Client"]
-
-_T = TypeVar("_T")
 
 
 class Client:
@@ -40,11 +38,6 @@ class Client:
     settings : Settings, optional
         Timeouts, retries, concurrency, endpoint.
 
-    Attributes
-    ----------
-    usage : Usage
-        Requests, round trips and bytes so far.
-
     Examples
     --------
     >>> with Client() as client:
@@ -54,24 +47,19 @@ class Client:
     def __init__(
         self, *, session: Session | None = None, auth: Any = None, settings: Settings | None = None
     ) -> None:
-        self.settings = settings or Settings()
-        self.usage = Usage()
-        self.transport = Transport(session, connections=self.settings.concurrency)
+        self._resources = Resources(settings or Settings(), session)
         self._auth = auth
-        self._start()
+        self._aws = AWSAuth(region=self.settings.region)
 
-    def _start(self) -> None:
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        self._executor_pid = 0
+    @property
+    def settings(self) -> Settings:
+        """What the client was made with."""
+        return self._resources.settings
 
-    def __getstate__(self) -> dict[str, Any]:
-        unsent = ("_lock", "_executor", "_executor_pid")
-        return {name: value for name, value in self.__dict__.items() if name not in unsent}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._start()
+    @property
+    def usage(self) -> Usage:
+        """Requests, round trips and bytes so far."""
+        return self._resources.usage
 
     def __repr__(self) -> str:
         return f"<Client {self.usage!r}>"
@@ -86,11 +74,7 @@ class Client:
 
     def close(self) -> None:
         """Close the client's own connections and threads; it may be used again."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None and self._executor_pid == os.getpid():
-            executor.shutdown(wait=False, cancel_futures=True)
-        self.transport.close()
+        self._resources.close()
 
     def pin(
         self,
@@ -122,17 +106,21 @@ class Client:
             If `request_payer` is asked for and there are no credentials to charge.
         """
         location = Location.parse(location, self.settings)
-        chosen = auth or self._auth or self.transport.session_auth
-        if chosen is None:
+        transport = self._resources.transport
+        chosen = auth or self._auth or transport.session_auth
+        if isinstance(chosen, tuple):
+            chosen = HTTPBasicAuth(*chosen)
+        inferred = chosen is None
+        if inferred:
             chosen = auth_for(
                 location.url,
                 service=service,
                 endpoint_url=self.settings.s3_endpoint(),
                 request_payer=request_payer,
-                region=self.settings.region,
+                aws=self._aws,
             )
-            return PinnedObject(self, location, chosen, inferred=True, request_payer=False)
-        return PinnedObject(self, location, chosen, inferred=False, request_payer=request_payer)
+        pin = Pin(transport, location, chosen, inferred=inferred, request_payer=request_payer)
+        return PinnedObject(self._resources, pin)
 
     def read_ranges(
         self, location: str | Location, ranges: Sequence[tuple[int, int]], **options: Any
@@ -142,24 +130,3 @@ class Client:
         Takes the keywords of `pin`, and raises what `PinnedObject.read_ranges` raises.
         """
         return self.pin(location, **options).read_ranges(ranges)
-
-    def run_all(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
-        """Run calls on the client's threads, as many at once as settings allow; results in order.
-
-        The first failure is raised, and calls not yet begun are dropped.
-        """
-        if len(calls) == 1:
-            return [calls[0]()]
-        futures = [self._threads().submit(call) for call in calls]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._executor is None or self._executor_pid != os.getpid():
-                self._executor = ThreadPoolExecutor(self.settings.concurrency, "astro-cloud")
-                self._executor_pid = os.getpid()
-            return self._executor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from astro_cloud.auth.aws_credentials import PLACES_SEARCHED
-from astro_cloud.auth.refusal import Refusal
+from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
 from astro_cloud.exceptions import AccessDeniedError, RequesterPaysError, StorageError
 
 __all__ = ["explain"]
@@ -12,7 +12,7 @@ _SAYS = {
     "InvalidAccessKeyId": "it does not know the access key: are these credentials for this server?",
     "SignatureDoesNotMatch": "the signature is not the one it computes: the secret key is probably wrong",
     "InvalidToken": "the session token does not belong to the access key: get all three credentials anew",
-    "ExpiredToken": "the credentials have expired: get new ones (for example: aws sso login)",
+    **dict.fromkeys(EXPIRED_CODES, "the credentials have expired: get new ones, as with aws sso login"),
     "RequestTimeTooSkewed": "this machine's clock is more than 15 minutes wrong",
 }
 _REGION_CODES = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"})
@@ -39,8 +39,14 @@ def explain(
     if refusal.message and refusal.code not in _SAYS and refusal.message != "Access Denied":
         message += f". It says: {refusal.message}"
     kind: type[StorageError] = AccessDeniedError if refusal.status in (401, 403) else StorageError
-    if kind is AccessDeniedError and signed and not paying and refusal.code in ("AccessDenied", ""):
-        kind = RequesterPaysError if at_provider else AccessDeniedError
+    if (
+        at_provider
+        and signed
+        and not paying
+        and refusal.status == 403
+        and refusal.code in ("AccessDenied", "")
+    ):
+        kind = RequesterPaysError
     return kind(message, location=location, status=refusal.status)
 
 

@@ -20,7 +20,7 @@ __all__ = ["Location"]
 
 _SECRET_PARAMETER = re.compile(
     r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid"
-    r"|googleaccessid|[a-z_-]*token)=)[^&#]*"
+    r"|googleaccessid|[a-z_-]*token)=)[^&#\s'\"]*"
 )
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _VIRTUAL_HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -104,16 +104,33 @@ def _from_s3(text: str, rest: str, settings: Settings) -> Location:
     bucket, _, key = rest.partition("/")
     if not bucket or not key:
         raise InvalidLocationError(f"{text!r} names no object: write s3://bucket/key")
+    try:
+        quoted = quote(key)
+    except UnicodeEncodeError:
+        raise InvalidLocationError(f"{text!a}: the key is not text that UTF-8 can spell") from None
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", bucket):
         raise InvalidLocationError(f"{text!r}: {bucket!r} cannot be the name of a bucket")
     endpoint = settings.s3_endpoint()
     if endpoint is not None:
-        base, path = endpoint, f"/{bucket}/{quote(key)}"
+        _check_endpoint(endpoint)
+        base, path = endpoint, f"/{bucket}/{quoted}"
     elif _VIRTUAL_HOST_BUCKET.fullmatch(bucket):
-        base, path = f"https://{bucket}.{endpoints.s3_host(settings.region)}", f"/{quote(key)}"
+        base, path = f"https://{bucket}.{endpoints.s3_host(settings.region)}", f"/{quoted}"
     else:
-        base, path = f"https://{endpoints.s3_host(settings.region)}", f"/{bucket}/{quote(key)}"
+        base, path = f"https://{endpoints.s3_host(settings.region)}", f"/{bucket}/{quoted}"
     return Location(text, base + wire_path(path), "aws", bucket, key)
+
+
+def _check_endpoint(endpoint: str) -> None:
+    try:
+        parts = urlsplit(endpoint)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise InvalidLocationError(
+            f"the endpoint {masked(endpoint)!r} is not a URL: write https://host or http://host:port"
+        )
 
 
 def _from_url(text: str, settings: Settings) -> Location:

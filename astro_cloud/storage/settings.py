@@ -6,11 +6,16 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Settings"]
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL")
+
+
+def _full_jitter(low: float, high: float) -> float:
+    # random.uniform itself is bound to one generator, which a pickle would copy: workers in step
+    return random.uniform(low, high)  # noqa: S311
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,7 @@ class Settings:
         Called with a lower and an upper bound in seconds, returns the wait.
     """
 
-    endpoint_url: str | None = None
+    endpoint_url: str | None = field(default=None, repr=False)
     region: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
@@ -51,7 +56,7 @@ class Settings:
     retry_after_limit: float = 120.0
     concurrency: int = 16
     sleep: Callable[[float], object] = time.sleep
-    jitter: Callable[[float, float], float] = random.uniform
+    jitter: Callable[[float, float], float] = _full_jitter
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.concurrency < 1:

@@ -6,6 +6,8 @@ request is prepared once per object and copied for each read, since preparing co
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -17,6 +19,8 @@ import urllib3.exceptions
 from requests import PreparedRequest, Request, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
+from requests.hooks import dispatch_hook
+from requests.utils import get_netrc_auth
 
 from astro_cloud.auth.providers import Anonymous
 from astro_cloud.auth.refusal import ERROR_BODY_LIMIT
@@ -38,6 +42,18 @@ _CREDENTIAL_PREFIXES = ("x-amz-", "x-ms-", "x-goog-")
 
 FOREIGN_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What `Transport.send` and reading an answer's body may raise; `translate` understands all of it."""
+
+
+class _MaskedLog(logging.Filter):
+    """urllib3 logs the target of each request at DEBUG, and with it the signature of a presigned URL."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_MaskedLog())
 
 
 class _Rule(NamedTuple):
@@ -81,12 +97,20 @@ _RULES = (
     ),
     _Rule((requests.exceptions.ConnectionError,), StorageError, "no connection", True),
     _Rule(
-        (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError, OSError),
+        (
+            requests.exceptions.ChunkedEncodingError,
+            urllib3.exceptions.ProtocolError,
+            urllib3.exceptions.IncompleteRead,
+            ConnectionError,
+        ),
         IncompleteReadError,
         "the connection closed before the whole body had arrived",
         True,
     ),
-    _Rule((Exception,), StorageError, "the request failed", False),
+    _Rule(
+        (requests.RequestException, urllib3.exceptions.HTTPError), StorageError, "the request failed", False
+    ),
+    _Rule((OSError,), IncompleteReadError, "the connection broke", True),
 )
 
 
@@ -115,10 +139,21 @@ def _is_name_resolution(error: BaseException) -> bool:
 
 
 class Target(NamedTuple):
-    """Where an object is read: a request prepared once, and what signs its copies (None: nothing)."""
+    """Where an object is read.
+
+    Attributes
+    ----------
+    template : PreparedRequest
+        Prepared once; a copy is sent for each read.
+    auth : callable or None
+        Signs each copy.
+    foreign : bool
+        A stranger's URL, reached by a redirect: no credentials of ours may go there.
+    """
 
     template: PreparedRequest
     auth: AuthBase | Callable[[PreparedRequest], PreparedRequest] | None
+    foreign: bool
 
     @property
     def url(self) -> str:
@@ -131,7 +166,9 @@ class OpenAnswer:
 
     def __init__(self, response: Response) -> None:
         self._response = response
-        self.url = response.url
+        # a hook of the session may have read the body already
+        consumed = getattr(response, "_content_consumed", False)
+        self._body = io.BytesIO(response.content) if consumed else None
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +183,7 @@ class OpenAnswer:
         response = self._response
         body = b""
         if response.status_code not in (200, 206):
-            body = response.raw.read(ERROR_BODY_LIMIT, decode_content=False) or b""
+            body = self._read(ERROR_BODY_LIMIT)
         return Answer(response.status_code, response.headers, response.url, body)
 
     def read_into(self, buffer: memoryview) -> int:
@@ -157,9 +194,15 @@ class OpenAnswer:
         Exception
             One of `FOREIGN_ERRORS`.
         """
-        data = self._response.raw.read(len(buffer), decode_content=False)
+        data = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    def _read(self, size: int) -> bytes:
+        if self._body is not None:
+            return self._body.read(size)
+        data: bytes = self._response.raw.read(size, decode_content=False)
+        return data
 
 
 class Transport:
@@ -225,17 +268,31 @@ class Transport:
         exact : bool
             Send the URL as it is, where `requests` would normalise its path.
         foreign : bool
-            The URL is a stranger's, reached by a redirect: headers of the session that hold
-            credentials stay behind.
+            The URL is a stranger's, reached by a redirect: what the session sends of its own
+            credentials stays behind.
+
+        Raises
+        ------
+        InvalidLocationError
+            If it is not a URL that can be read.
         """
         merged: dict[str, str | None] = dict(headers)
+        preparing: AuthBase | None = Anonymous() if auth is not None else None
         if foreign:
             merged.update(dict.fromkeys(filter(_holds_credentials, self.session.headers)))
-        request = Request("GET", url, headers=merged, auth=Anonymous() if auth is not None else None)
-        template = self.session.prepare_request(request)
+            preparing = self._netrc(url)
+        try:
+            template = self.session.prepare_request(Request("GET", url, headers=merged, auth=preparing))
+        except (requests.RequestException, ValueError) as error:
+            raise InvalidLocationError(f"{masked(url)} is not a URL that can be read: {error}") from None
         if exact:
             template.url = url
-        return Target(template, auth)
+        return Target(template, auth, foreign)
+
+    def _netrc(self, url: str) -> AuthBase:
+        """Give what the user keeps for this very host, as `requests` does behind a redirect."""
+        pair = get_netrc_auth(url) if self.session.trust_env else None
+        return HTTPBasicAuth(*pair) if pair else Anonymous()
 
     def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> OpenAnswer:
         """Send a prepared request; its redirects are not followed.
@@ -245,12 +302,25 @@ class Transport:
         Exception
             One of `FOREIGN_ERRORS`.
         """
+        try:
+            return OpenAnswer(self._send(request, timeout))
+        except requests.HTTPError as error:  # a hook that raises for bad statuses: they are judged later
+            if error.response is None:
+                raise
+            return OpenAnswer(error.response)
+
+    def _send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Response:
         session = self.session
         options = self._options(request.url or "")
         if session is self._injected:
-            return OpenAnswer(session.send(request, timeout=timeout, allow_redirects=False, **options))
-        adapter = session.get_adapter(request.url or "")
-        return OpenAnswer(adapter.send(request, timeout=timeout, **options))
+            try:
+                return session.send(request, timeout=timeout, allow_redirects=False, **options)
+            except ValueError as error:  # where it prepares a redirect that is no URL, to no purpose
+                raise requests.exceptions.InvalidHeader(str(error)) from None
+        response: Response = session.get_adapter(request.url or "").send(request, timeout=timeout, **options)
+        if request.hooks["response"]:
+            response = dispatch_hook("response", request.hooks, response, timeout=timeout, **options)  # type: ignore[no-untyped-call]
+        return response
 
     def _options(self, url: str) -> Mapping[str, Any]:
         """Proxies, CA bundle and client certificate for a URL's origin, read from the environment once."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["S3_LIST_PRICES", "ListPrices", "Usage"]
+__all__ = ["S3_LIST_PRICES", "ListPrices", "Spent", "Usage"]
 
 
 class ListPrices(NamedTuple):
@@ -36,8 +35,19 @@ class ListPrices(NamedTuple):
 S3_LIST_PRICES = ListPrices("Amazon S3 Standard", "us-east-1", "2025-01-01", 0.0004, 0.09)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spent:
+class Spent(NamedTuple):
+    """What some reading cost.
+
+    Attributes
+    ----------
+    requests : int
+        Requests sent, repeated ones and redirects included.
+    round_trips : int
+        Waits for a server that could not overlap: the steps of reading, one after the other.
+    bytes : int
+        Bytes of objects received.
+    """
+
     requests: int = 0
     round_trips: int = 0
     bytes: int = 0
@@ -47,7 +57,7 @@ class Usage:
     """Counts what a client spent; safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._spent = _Spent()
+        self._spent = Spent()
         self._lock = threading.Lock()
 
     @property
@@ -68,8 +78,12 @@ class Usage:
     def add(self, *, requests: int = 0, round_trips: int = 0, bytes: int = 0) -> None:
         """Add to the counts."""
         with self._lock:
-            now = self._spent
-            self._spent = _Spent(now.requests + requests, now.round_trips + round_trips, now.bytes + bytes)
+            self._spent = Spent(*map(sum, zip(self._spent, (requests, round_trips, bytes), strict=True)))
+
+    def since(self, before: Spent | None = None) -> Spent:
+        """Return the counts now, less those of an earlier call."""
+        now = self._spent
+        return Spent(*(new - old for new, old in zip(now, before or Spent(), strict=True)))
 
     def __repr__(self) -> str:
         return f"Usage(requests={self.requests}, round_trips={self.round_trips}, bytes={self.bytes})"

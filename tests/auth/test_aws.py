@@ -164,14 +164,19 @@ def test_signing_again_replaces_the_signature() -> None:
 def test_a_refusal_teaches_region_clock_and_expiry() -> None:
     """What S3 says about region and clock is remembered; a given key cannot be fetched anew."""
     auth = AWSAuth(**KEYS, clock=lambda: NOON)
-    url, other = "https://minio.example/b/k", "https://minio.example/c/k"
-    assert auth.learn(url, Refusal(400, "AuthorizationHeaderMalformed", region="eu-west-1"))
-    assert not auth.learn(url, Refusal(400, "AuthorizationHeaderMalformed", region="eu-west-1"))
-    assert [scope(auth.sign(prepared(u)))[1] for u in (url, other)] == ["eu-west-1", "us-east-1"]
-    assert auth.learn(url, Refusal(403, "RequestTimeTooSkewed", date="Sun, 17 May 2026 15:00:00 GMT"))
+    here, other = (auth.sign(prepared(f"https://minio.example/{bucket}/k")) for bucket in "bc")
+    malformed = Refusal(400, "AuthorizationHeaderMalformed", region="eu-west-1")
+    assert auth.learn(here, malformed) == "region"
+    assert auth.learn(here, malformed) == "region", "a request of the time before has something to learn"
+    assert [scope(auth.sign(request))[1] for request in (here, other)] == ["eu-west-1", "us-east-1"]
+    assert auth.learn(here, malformed) is None
+    assert (
+        auth.learn(here, Refusal(403, "RequestTimeTooSkewed", date="Sun, 17 May 2026 15:00:00 GMT"))
+        == "clock"
+    )
     assert auth.sign(prepared()).headers["x-amz-date"] == "20260517T150000Z"
-    assert not auth.learn(url, Refusal(400, "ExpiredToken"))
-    assert not auth.learn(url, Refusal(403, "AccessDenied"))
+    assert auth.learn(here, Refusal(400, "ExpiredToken")) is None
+    assert auth.learn(here, Refusal(403, "AccessDenied")) is None
 
 
 def test_an_auth_that_searches_fetches_expired_credentials_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,8 +186,9 @@ def test_an_auth_that_searches_fetches_expired_credentials_anew(monkeypatch: pyt
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         for _ in range(2):
-            assert f"Credential={key}/" in auth.sign(prepared()).headers["Authorization"]
-        assert auth.learn(URL, Refusal(400, "ExpiredToken"))
+            request = auth.sign(prepared())
+            assert f"Credential={key}/" in request.headers["Authorization"]
+        assert auth.learn(request, Refusal(400, "ExpiredToken")) == "credentials"
 
 
 def test_no_credentials_names_every_place(monkeypatch: pytest.MonkeyPatch) -> None:
