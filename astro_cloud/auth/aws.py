@@ -30,6 +30,7 @@ from astro_cloud.auth.aws_credentials import (
 )
 from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
 from astro_cloud.exceptions import CredentialsError
+from astro_cloud.forking import restart_after_fork
 
 __all__ = ["AWSAuth"]
 
@@ -128,6 +129,8 @@ class AWSAuth(AuthBase):
         self._start()
 
     def _start(self) -> None:
+        """Forget credentials that were found, so that a copy or a forked process finds its own."""
+        restart_after_fork(self, AWSAuth._start)
         self._lock = threading.Lock()
         self._found: Found | None = None
 

@@ -31,11 +31,11 @@ DEFAULT_REGION = "us-east-1"
 SIGNATURE_PARAMETERS = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
 """Query parameters (lower case) whose presence means that a URL is signed."""
 
-_REGION = r"[a-z]{2,4}(?:-[a-z]+)+-\d+"
+_REGION = r"(?!fips-)[a-z]{2,4}(?:-[a-z]+)+-\d+"
 _S3_HOST = re.compile(
     rf"""(?:(?P<bucket>[^/@:]+)\.)?
     (?: s3(?:-fips)?(?:\.dualstack)?\.(?P<region>{_REGION})
-      | s3-(?P<legacy_region>{_REGION})
+      | s3(?:-fips)?-(?P<legacy_region>{_REGION})
       | (?P<global> s3 | s3-external-1 | s3-accelerate(?:\.dualstack)?)
     )
     \.amazonaws\.com(?P<china>\.cn)?""",
@@ -87,11 +87,16 @@ def s3_host(region: str | None) -> str:
 def regional_url(url: str, region: str) -> str:
     """Rewrite the URL of an S3 object so that it leads to `region`; any other URL is returned as it is."""
     parts = urlsplit(url)
-    endpoint = endpoint_of(host_of(url))
-    if endpoint is None or endpoint.region == region:
+    host = parts.hostname or ""
+    match = _S3_HOST.fullmatch(host)
+    if match is None:
         return url
-    host = s3_host(region) if endpoint.bucket is None else f"{endpoint.bucket}.{s3_host(region)}"
-    return parts._replace(netloc=host).geturl()
+    if match["region"] or match["legacy_region"]:
+        begin, end = match.span("region" if match["region"] else "legacy_region")
+        there = host[:begin] + region + host[end:]
+    else:
+        there = f"{match['bucket']}.{s3_host(region)}" if match["bucket"] else s3_host(region)
+    return url if there == host else parts._replace(netloc=there).geturl()
 
 
 def netloc_of(url: str) -> str:

@@ -60,7 +60,8 @@ def auth_for(
     request_payer : bool
         Offer to pay for requests to requester-pays buckets.
     aws : AWSAuth, optional
-        Given out for S3, so that many calls search for credentials once; by default a new one.
+        Given out for S3 as it is, so that many calls search for credentials once; whether it offers
+        to pay is its own. By default a new one, that does as `request_payer` says.
 
     Returns
     -------

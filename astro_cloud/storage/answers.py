@@ -36,6 +36,7 @@ __all__ = [
     "Refused",
     "Verdict",
     "Version",
+    "changed",
     "judge",
 ]
 
@@ -151,7 +152,14 @@ class Fail:
 Verdict = Data | EndOfObject | Again | Redirect | Refused | Fail
 
 
-def judge(answer: Answer, asked: ByteRange, location: str, pinned: Version | None = None) -> Verdict:
+def judge(
+    answer: Answer,
+    asked: ByteRange,
+    location: str,
+    pinned: Version | None = None,
+    *,
+    now: datetime | None = None,
+) -> Verdict:
     """Decide what an answer to a ranged GET is.
 
     Parameters
@@ -164,15 +172,17 @@ def judge(answer: Answer, asked: ByteRange, location: str, pinned: Version | Non
         For messages.
     pinned : Version, optional
         The version that earlier reads of the object were of.
+    now : datetime, optional
+        Aware; from which a date in Retry-After is counted. By default the clock's.
 
     Returns
     -------
     Verdict
-        `Data` only if the body provably holds the bytes asked for, or those up to the object's end.
+        `Data` only if the body provably holds bytes from the first one asked for on.
     """
     if answer.status in (200, 206):
         return _judge_success(answer, asked, location, pinned)
-    return _judge_failure(answer, asked, location, pinned)
+    return _judge_failure(answer, asked, location, pinned, now or datetime.now(UTC))
 
 
 def _judge_success(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
@@ -233,7 +243,9 @@ def _out_of_whole(answer: Answer, asked: ByteRange, length: int | None) -> Data 
     return Data(asked.start, min(asked.stop, length), asked.start, version)
 
 
-def _judge_failure(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
+def _judge_failure(
+    answer: Answer, asked: ByteRange, location: str, pinned: Version | None, now: datetime
+) -> Verdict:
     status, headers = answer.status, answer.headers
     refusal = Refusal.of(status, headers, answer.error_body)
     if status == 416:
@@ -244,7 +256,7 @@ def _judge_failure(answer: Answer, asked: ByteRange, location: str, pinned: Vers
         return _redirect(answer, location)
     if status in _AGAIN or refusal.code in _AGAIN_CODES:
         error = StorageError(_said(location, refusal), location=location, status=status)
-        return Again(error, _retry_after(headers.get("Retry-After")))
+        return Again(error, _retry_after(headers.get("Retry-After"), now))
     if status in _REFUSED or (status in _REDIRECTS and refusal.region):
         return Refused(refusal)
     if status == 404:
@@ -277,9 +289,17 @@ def _said(location: str, refusal: Refusal) -> str:
     return f"{location}: the server answered {refusal}" + (f": {refusal.message}" if refusal.message else "")
 
 
+def changed(location: str, how: str, status: int | None = None) -> ObjectChangedError:
+    """Make the error for an object that is not the version first read any more."""
+    return ObjectChangedError(
+        f"{location}: the object was overwritten while it was read: {how}. Read it again from the start",
+        location=location,
+        status=status,
+    )
+
+
 def _changed(answer: Answer, location: str, how: str) -> Fail:
-    message = f"{location}: the object was overwritten while it was read: {how}. Read it again from the start"
-    return Fail(ObjectChangedError(message, location=location, status=answer.status))
+    return Fail(changed(location, how, answer.status))
 
 
 def _fail(answer: Answer, location: str, what: str) -> Fail:
@@ -297,13 +317,13 @@ def _content_length(answer: Answer) -> int | None:
     return int(value) if value.isascii() and value.isdigit() else None
 
 
-def _retry_after(value: str | None) -> float | None:
+def _retry_after(value: str | None, now: datetime) -> float | None:
     """Read a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date."""
     if not value:
         return None
     if value.isascii() and value.isdigit():
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     except (TypeError, ValueError):
         return None

@@ -9,8 +9,9 @@ from typing import Any, Self
 from requests import Session
 from requests.auth import HTTPBasicAuth
 
+from astro_cloud.auth import endpoints
 from astro_cloud.auth.aws import AWSAuth
-from astro_cloud.auth.providers import CloudService, auth_for
+from astro_cloud.auth.providers import Anonymous, CloudService, auth_for
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
@@ -49,7 +50,7 @@ class Client:
     ) -> None:
         self._resources = Resources(settings or Settings(), session)
         self._auth = auth
-        self._aws = AWSAuth(region=self.settings.region)
+        self._aws = AWSAuth(region=self.settings.region, clock=self.settings.clock)
 
     @property
     def settings(self) -> Settings:
@@ -107,7 +108,8 @@ class Client:
         """
         location = Location.parse(location, self.settings)
         transport = self._resources.transport
-        chosen = auth or self._auth or transport.session_auth
+        presigned = endpoints.is_presigned(location.url)  # S3 takes no other signature, nor unsigned headers
+        chosen = Anonymous() if presigned else auth or self._auth or transport.session_auth
         if isinstance(chosen, tuple):
             chosen = HTTPBasicAuth(*chosen)
         inferred = chosen is None
@@ -119,7 +121,8 @@ class Client:
                 request_payer=request_payer,
                 aws=self._aws,
             )
-        pin = Pin(transport, location, chosen, inferred=inferred, request_payer=request_payer)
+        paying = request_payer and not presigned
+        pin = Pin(transport, location, chosen, inferred=inferred, request_payer=paying)
         return PinnedObject(self._resources, pin)
 
     def read_ranges(

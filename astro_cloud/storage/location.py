@@ -22,7 +22,7 @@ _SECRET_PARAMETER = re.compile(
     r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid"
     r"|googleaccessid|[a-z_-]*token)=)[^&#\s'\"]*"
 )
-_USER = re.compile(r"(?<=://)[^/?#]*@")
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
 _VIRTUAL_HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _LATER = {"gs": "Google Cloud Storage", "az": "Azure", "abfs": "Azure", "abfss": "Azure", "file": "local"}
 
@@ -97,7 +97,7 @@ def _complaint(text: str, scheme: str) -> str:
 
 def masked(text: str) -> str:
     """Return a URL without its password, and with the values of signing parameters hidden."""
-    return _SECRET_PARAMETER.sub(r"\1***", _USER.sub("***@", text, count=1))
+    return _SECRET_PARAMETER.sub(r"\1***", _USER.sub("***@", text))
 
 
 def _from_s3(text: str, rest: str, settings: Settings) -> Location:

@@ -6,8 +6,8 @@ import threading
 from typing import Any
 
 from astro_cloud.auth import endpoints
-from astro_cloud.exceptions import ObjectChangedError
-from astro_cloud.storage.answers import Version
+from astro_cloud.forking import restart_after_fork
+from astro_cloud.storage.answers import Version, changed
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.transport import Target, Transport
 
@@ -39,7 +39,6 @@ class Pin:
         self.inferred = inferred
         self.version: Version | None = None
         self._transport = transport
-        self._lock = threading.Lock()
         self.origin = transport.target(
             location.url,
             auth=auth,
@@ -48,6 +47,12 @@ class Pin:
             foreign=False,
         )
         self.target = self.origin
+        self._start()
+
+    def _start(self) -> None:
+        """Let no other thread be comparing."""
+        restart_after_fork(self, Pin._start)
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -66,11 +71,7 @@ class Pin:
             known = self.version
             change = version.differs_from(known) if known is not None else None
             if change:
-                raise ObjectChangedError(
-                    f"{self.name}: the object was overwritten while it was read: {change}. "
-                    "Read it again from the start",
-                    location=self.name,
-                )
+                raise changed(self.name, change)
             self.version = known.completed_by(version) if known is not None else version
             self.target = target or self.target
 

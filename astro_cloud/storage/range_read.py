@@ -16,9 +16,8 @@ from astro_cloud.auth.providers import Anonymous
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import (
     AstroCloudError,
-    IncompleteReadError,
     InvalidLocationError,
-    ObjectChangedError,
+    ObjectNotFoundError,
     StorageError,
 )
 from astro_cloud.storage.answers import (
@@ -30,6 +29,7 @@ from astro_cloud.storage.answers import (
     Refused,
     Verdict,
     Version,
+    changed,
     judge,
 )
 from astro_cloud.storage.byterange import ByteRange, format_range
@@ -61,24 +61,23 @@ class RangeRead:
         self._pin = pin
         self._wanted = wanted
         self._target = pin.target
-        self._remembered_redirect = pin.target is not pin.origin
+        self._target_is_remembered = pin.target is not pin.origin
         self._buffer = bytearray()
-        self._got = 0
         self._failures = 0
         self._hops = 0
         self._lessons: set[str] = set()
         self._denial: StorageError | None = None
-        self._end_unproven = False
-        self._request = PreparedRequest()
+        self._may_end_here = False
 
     def run(self) -> bytes:
         """Return the bytes, cut at the object's end; raise what `PinnedObject.read_ranges` says."""
         while True:
-            match self._attempt():
+            request = self._signed()
+            match self._send(request):
                 case Data(version=version):
-                    if version.total is not None or self._got == self._wanted.stop - self._wanted.start:
+                    if version.total is not None or not self._missing:
                         return bytes(self._buffer)
-                    self._end_unproven = True
+                    self._may_end_here = True  # the server does not say its size: ask for the rest
                 case EndOfObject(version):
                     return self._at_end(version)
                 case Again(error, retry_after):
@@ -86,34 +85,39 @@ class RangeRead:
                 case Redirect(url):
                     self._follow(url)
                 case Refused(refusal):
-                    self._answer(refusal)
+                    self._answer(request, refusal)
                 case Fail(error):
-                    raise self._denial or error
+                    self._fail(error)
 
-    def _attempt(self) -> Verdict:
-        """Send one request for what is still missing; return `Data` once it brought all it promised."""
-        asked = ByteRange(self._wanted.start + self._got, self._wanted.stop)
-        settings = self._resources.settings
-        self._request = self._signed(asked)
+    @property
+    def _missing(self) -> int:
+        return self._wanted.stop - self._wanted.start - len(self._buffer)
+
+    @property
+    def _asked(self) -> ByteRange:
+        return ByteRange(self._wanted.start + len(self._buffer), self._wanted.stop)
+
+    def _send(self, request: PreparedRequest) -> Verdict:
+        """Ask for what is missing; return `Data` once all came that the answer promised."""
+        resources, settings = self._resources, self._resources.settings
         self.requests += 1
-        self._resources.usage.add(requests=1)
+        resources.usage.add(requests=1)
         timeout = (settings.connect_timeout, settings.read_timeout)
         try:
-            with (
-                self._resources.in_flight,
-                self._resources.transport.send(self._request, timeout) as answer,
-            ):
-                verdict = judge(answer.head(), asked, self._pin.name, self._pin.version)
-                if not isinstance(verdict, Data):
-                    return verdict
-                self._pin.accept(verdict.version, self._target)
-                self._denial = None
-                return verdict if self._receive(answer, verdict) else self._short()
+            with resources.in_flight, resources.transport.send(request, timeout) as answer:
+                verdict = judge(
+                    answer.head(), self._asked, self._pin.name, self._pin.version, now=settings.clock()
+                )
+                if isinstance(verdict, Data):
+                    self._pin.accept(verdict.version, self._target)
+                    self._denial, self._may_end_here = None, False
+                    self._receive(answer, verdict)
+                return verdict
         except AstroCloudError:
             raise
         except FOREIGN_ERRORS as error:
-            verdict = translate(error, self._pin.name, settings)
-            return self._abroad(verdict) if self._hops else verdict
+            failure = translate(error, self._pin.name, settings)
+            return self._abroad(failure) if self._hops else failure
 
     def _abroad(self, verdict: Again | Fail) -> Again | Fail:
         """Blame the redirect, not the location, for a URL that cannot be read."""
@@ -122,9 +126,9 @@ class RangeRead:
         message = f"{self._pin.name}: redirected to what is not a URL ({masked(self._target.url)!r})"
         return Fail(StorageError(message, location=self._pin.name))
 
-    def _signed(self, asked: ByteRange) -> PreparedRequest:
+    def _signed(self) -> PreparedRequest:
         request = self._target.template.copy()
-        request.headers["Range"] = format_range(*asked)
+        request.headers["Range"] = format_range(*self._asked)
         version = self._pin.version
         if version is not None and version.etag is not None:
             request.headers["If-Match"] = version.etag
@@ -134,47 +138,29 @@ class RangeRead:
         sign: Callable[[PreparedRequest], PreparedRequest] = getattr(auth, "sign", auth)
         return sign(request)
 
-    def _receive(self, answer: OpenAnswer, data: Data) -> bool:
-        """Read the body that `data` describes; False if it ends early, with what arrived kept."""
-        if not self._fill(answer, memoryview(bytearray(data.skip))):
-            return False
-        end = self._got + data.stop - data.start
-        self._buffer.extend(bytes(end - len(self._buffer)))
-        with memoryview(self._buffer) as buffer:
-            while self._got < end:
-                count = self._read(answer, buffer[self._got : min(end, self._got + _CHUNK)])
-                if count == 0:
-                    return False
-                self._got += count
-        return True
+    def _receive(self, answer: OpenAnswer, data: Data) -> None:
+        """Read the body that `data` describes; what arrives is kept if it ends early."""
+        left = data.skip
+        while left:
+            left -= len(self._read(answer, left))
+        left = data.stop - data.start
+        while left:
+            chunk = self._read(answer, left)
+            self._buffer += chunk
+            left -= len(chunk)
 
-    def _fill(self, answer: OpenAnswer, buffer: memoryview) -> bool:
-        done = 0
-        while done < len(buffer):
-            count = self._read(answer, buffer[done:])
-            if count == 0:
-                return False
-            done += count
-        return True
-
-    def _read(self, answer: OpenAnswer, buffer: memoryview) -> int:
-        count = answer.read_into(buffer)
-        self._resources.usage.add(bytes=count)
-        return count
-
-    def _short(self) -> Again:
-        message = f"{self._pin.name}: the connection closed before the whole body had arrived"
-        return Again(IncompleteReadError(message, location=self._pin.name))
+    def _read(self, answer: OpenAnswer, left: int) -> bytes:
+        chunk = answer.read(min(left, _CHUNK))
+        if not chunk:
+            raise ConnectionResetError("the body is shorter than announced")
+        self._resources.usage.add(bytes=len(chunk))
+        return chunk
 
     def _at_end(self, version: Version) -> bytes:
-        if self._got and not self._end_unproven:
-            raise ObjectChangedError(
-                f"{self._pin.name}: the object became shorter while it was read. "
-                "Read it again from the start",
-                location=self._pin.name,
-            )
-        if version.total is None and (self._got or self._wanted.start == 0):
-            version = Version(total=self._wanted.start + self._got)
+        if self._buffer and not self._may_end_here:
+            raise changed(self._pin.name, "it became shorter")
+        if version.total is None and (self._buffer or self._wanted.start == 0):
+            version = Version(total=self._wanted.start + len(self._buffer))
         if version.total is not None:
             self._pin.accept(version)
         return bytes(self._buffer)
@@ -199,14 +185,10 @@ class RangeRead:
             message = f"{name}: redirected to what is not a URL ({masked(url)!r})"
             raise StorageError(message, location=name) from error
 
-    def _answer(self, refusal: Refusal) -> None:
+    def _answer(self, request: PreparedRequest, refusal: Refusal) -> None:
         """Choose what to ask next after a refusal, or raise."""
         target = self._target
-        if self._learn(refusal):
-            return
-        if self._remembered_redirect:
-            self._remembered_redirect = False  # where it led may have expired: ask the origin again
-            self._target = self._pin.origin
+        if self._learn(request, refusal) or self._back_at_origin():
             return
         denial = self._explain(refusal)
         if self._pin.inferred and _signs(target) and refusal.status == 403 and self._denial is None:
@@ -215,11 +197,22 @@ class RangeRead:
             return
         raise self._denial or denial
 
-    def _learn(self, refusal: Refusal) -> bool:
+    def _back_at_origin(self) -> bool:
+        """Leave a target that was remembered, as where it led may have expired; once."""
+        remembered, self._target_is_remembered = self._target_is_remembered, False
+        if remembered:
+            self._target = self._pin.origin
+        return remembered
+
+    def _fail(self, error: AstroCloudError) -> None:
+        if not (isinstance(error, ObjectNotFoundError) and self._back_at_origin()):
+            raise self._denial or error
+
+    def _learn(self, request: PreparedRequest, refusal: Refusal) -> bool:
         """Let a refusal teach the auth, or name the region to ask in; each lesson once."""
         target = self._target
         learn = getattr(target.auth, "learn", None)
-        lesson = learn(self._request, refusal) if learn is not None else None
+        lesson = learn(request, refusal) if learn is not None else None
         url = endpoints.regional_url(target.url, refusal.region) if refusal.region else target.url
         if url != target.url:
             lesson = "region"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from requests import Session
 
+from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.transport import Transport
 from astro_cloud.storage.usage import Usage
@@ -33,10 +33,11 @@ class Resources:
         self._start()
 
     def _start(self) -> None:
+        """Have no threads, and nothing in flight."""
+        restart_after_fork(self, Resources._start)
         self.in_flight = threading.BoundedSemaphore(self.settings.concurrency)
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
-        self._executor_pid = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {"settings": self.settings, "usage": self.usage, "transport": self.transport}
@@ -61,15 +62,14 @@ class Resources:
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:
-            if self._executor is None or self._executor_pid != os.getpid():
+            if self._executor is None:
                 self._executor = ThreadPoolExecutor(self.settings.concurrency, "astro-cloud")
-                self._executor_pid = os.getpid()
             return self._executor
 
     def close(self) -> None:
-        """End the threads and connections; they are made anew if needed."""
+        """End the threads, once they have no more to do, and the connections; made anew if needed."""
         with self._lock:
             executor, self._executor = self._executor, None
-        if executor is not None and self._executor_pid == os.getpid():
-            executor.shutdown(wait=False, cancel_futures=True)
+        if executor is not None:
+            executor.shutdown(wait=False)
         self.transport.close()

@@ -7,10 +7,15 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 __all__ = ["Settings"]
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL")
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)
 
 
 def _full_jitter(low: float, high: float) -> float:
@@ -32,7 +37,7 @@ class Settings:
     connect_timeout, read_timeout : float
         Seconds to wait for a connection, and for the next bytes of an answer.
     attempts : int
-        How often one request is sent before its failure counts, at least 1.
+        Requests for one range, or the rest of it, that may fail before the failure counts, at least 1.
     backoff, backoff_limit : float
         Seconds: before attempt n + 1 the client waits a random time between 0 and
         ``min(backoff_limit, backoff * 2 ** (n - 1))`` (full jitter).
@@ -40,6 +45,8 @@ class Settings:
         Seconds: a server that asks for a longer wait than this is not asked again.
     concurrency : int
         Requests of one client on their way at once, at least 1.
+    clock : callable
+        Returns the current time as an aware `datetime`, for signatures and dates of Retry-After.
     sleep : callable
         Called with seconds to wait.
     jitter : callable
@@ -55,6 +62,7 @@ class Settings:
     backoff_limit: float = 20.0
     retry_after_limit: float = 120.0
     concurrency: int = 16
+    clock: Callable[[], datetime] = _utcnow
     sleep: Callable[[float], object] = time.sleep
     jitter: Callable[[float, float], float] = _full_jitter
 

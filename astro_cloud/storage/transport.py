@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -31,6 +30,7 @@ from astro_cloud.exceptions import (
     StorageError,
     TransferTimeoutError,
 )
+from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.answers import Again, Answer, Fail
 from astro_cloud.storage.location import masked
 from astro_cloud.storage.settings import Settings
@@ -183,22 +183,17 @@ class OpenAnswer:
         response = self._response
         body = b""
         if response.status_code not in (200, 206):
-            body = self._read(ERROR_BODY_LIMIT)
+            body = self.read(ERROR_BODY_LIMIT)
         return Answer(response.status_code, response.headers, response.url, body)
 
-    def read_into(self, buffer: memoryview) -> int:
-        """Read the body's next bytes into `buffer`; return how many, 0 at the body's end.
+    def read(self, size: int) -> bytes:
+        """Read the next bytes of the body, at most `size`; none at its end.
 
         Raises
         ------
         Exception
             One of `FOREIGN_ERRORS`.
         """
-        data = self._read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _read(self, size: int) -> bytes:
         if self._body is not None:
             return self._body.read(size)
         data: bytes = self._response.raw.read(size, decode_content=False)
@@ -222,9 +217,10 @@ class Transport:
         self._start()
 
     def _start(self) -> None:
+        """Have no session of our own, and know nothing of the environment."""
+        restart_after_fork(self, Transport._start)
         self._lock = threading.Lock()
         self._own: Session | None = None
-        self._own_pid = 0
         self._environment: dict[str, Mapping[str, Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -236,15 +232,14 @@ class Transport:
 
     @property
     def session(self) -> Session:
-        """The injected session, or one of our own, made anew in a forked process."""
+        """The injected session, or one of our own."""
         if self._injected is not None:
             return self._injected
-        if self._own is None or self._own_pid != os.getpid():
+        own = self._own
+        if own is None:
             with self._lock:
-                if self._own is None or self._own_pid != os.getpid():
-                    self._own = _new_session(self._connections)
-                    self._own_pid = os.getpid()
-        return self._own
+                own = self._own = self._own or _new_session(self._connections)
+        return own
 
     @property
     def session_auth(self) -> Any:
@@ -266,7 +261,8 @@ class Transport:
         headers : mapping
             Sent with every copy.
         exact : bool
-            Send the URL as it is, where `requests` would normalise its path.
+            Send the URL as it is, where `requests` would normalise its path; not if the session adds
+            parameters to it.
         foreign : bool
             The URL is a stranger's, reached by a redirect: what the session sends of its own
             credentials stays behind.
@@ -284,8 +280,8 @@ class Transport:
         try:
             template = self.session.prepare_request(Request("GET", url, headers=merged, auth=preparing))
         except (requests.RequestException, ValueError) as error:
-            raise InvalidLocationError(f"{masked(url)} is not a URL that can be read: {error}") from None
-        if exact:
+            raise InvalidLocationError(masked(f"{url} is not a URL that can be read: {error}")) from None
+        if exact and not self.session.params:
             template.url = url
         return Target(template, auth, foreign)
 
@@ -315,8 +311,10 @@ class Transport:
         if session is self._injected:
             try:
                 return session.send(request, timeout=timeout, allow_redirects=False, **options)
-            except ValueError as error:  # where it prepares a redirect that is no URL, to no purpose
-                raise requests.exceptions.InvalidHeader(str(error)) from None
+            except requests.RequestException:
+                raise
+            except ValueError as error:  # it prepares a redirect to what is no URL, though none is followed
+                raise requests.RequestException(str(error)) from None
         response: Response = session.get_adapter(request.url or "").send(request, timeout=timeout, **options)
         if request.hooks["response"]:
             response = dispatch_hook("response", request.hooks, response, timeout=timeout, **options)  # type: ignore[no-untyped-call]
@@ -334,7 +332,7 @@ class Transport:
     def close(self) -> None:
         """Close our own session; an injected one is its owner's."""
         own, self._own = self._own, None
-        if own is not None and self._own_pid == os.getpid():
+        if own is not None:
             own.close()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
+from astro_cloud.forking import restart_after_fork
+
 __all__ = ["S3_LIST_PRICES", "ListPrices", "Spent", "Usage"]
 
 
@@ -58,6 +60,11 @@ class Usage:
 
     def __init__(self) -> None:
         self._spent = Spent()
+        self._start()
+
+    def _start(self) -> None:
+        """Let no other thread be counting."""
+        restart_after_fork(self, Usage._start)
         self._lock = threading.Lock()
 
     @property
@@ -93,4 +100,4 @@ class Usage:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._spent = state["_spent"]
-        self._lock = threading.Lock()
+        self._start()

@@ -53,6 +53,14 @@ def test_who_pays_by_the_environment_is_let_in(
     assert read(make_client(), request_payer=True) == PARTS[0]
 
 
+def test_a_presigned_url_is_not_given_more_to_sign(sky: ObjectServer, make_client: MakeClient) -> None:
+    """S3 refuses a presigned request with an x-amz header that was not signed, so none is added."""
+    sky.public.add(BUCKET)
+    client = make_client(endpoint_url=sky.url)
+    read(client, sky.url_for(BUCKET, "m31.fits") + "?sig=1", request_payer=True)
+    assert "x-amz-request-payer" not in sky.requests[0].headers
+
+
 @pytest.mark.parametrize("found", [False, True], ids=["auth given", "auth found"])
 def test_who_does_not_pay_is_told_how(
     sky: ObjectServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, found: bool

@@ -243,6 +243,12 @@ def test_a_later_answer_must_be_of_the_pinned_version(
     assert gist(status, headers, pinned=pinned) == expected
 
 
+@pytest.mark.parametrize("headers", [{"Content-Range": "bytes */1000"}, {}], ids=["with the size", "bare"])
+def test_a_416_past_the_pinned_end_is_the_end(headers: dict[str, str]) -> None:
+    """A range that begins where the object is known to end is empty, and no change."""
+    assert isinstance(gist(416, headers, asked=ByteRange(1000, 1100), pinned=PINNED), EndOfObject)
+
+
 def test_a_range_cut_at_the_pinned_end_needs_no_total() -> None:
     """A shorter body under an unknown total is data where the pinned size proves that it ends there."""
     headers = {"Content-Range": "bytes 100-149/*", "ETag": ETAG}

@@ -8,8 +8,8 @@ import pytest
 
 from astro_cloud.exceptions import RangeNotSupportedError, StorageError
 from astro_cloud.storage import Client
-from astro_cloud.testing import Fault, ObjectServer
-from tests.storage.reading import BUCKET, DATA, KEY, LOCATION
+from astro_cloud.testing import Answer, Ending, Fault, ObjectServer
+from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, answering
 
 WRONG = {
     "further on": {"start": 1},
@@ -53,6 +53,31 @@ def test_a_range_cut_short_under_an_unknown_total_is_never_short_data(
         return
     assert data == DATA[99_000:]
     assert len(sky.requests) > 1, "the end was taken on trust"
+
+
+@pytest.mark.parametrize("shrinks", [True, False], ids=["then less", "then the end"])
+def test_bytes_that_were_promised_and_never_came_are_not_made_up(
+    sky: ObjectServer, client: Client, shrinks: bool
+) -> None:
+    """Where later answers promise less than one that was cut, what is missing is no run of zeros."""
+
+    def sent(start: int, promised: int, arriving: int) -> Fault:
+        headers = (("Content-Range", f"bytes {start}-{start + promised - 1}/*"),)
+        ending = Ending.KEEP if arriving == promised else Ending.CLOSE
+        body = DATA[start : start + promised]
+        answer = Answer(206, headers, body, stop_after=arriving, ending=ending)
+        return Fault(f"sent({start}, {promised}, {arriving})", lambda request, serve: answer)
+
+    sky.inject(sent(0, 50, 50))
+    sky.inject(sent(50, 50, 10))
+    if shrinks:
+        sky.inject(sent(60, 20, 20))
+    sky.inject(answering(416), times=None)
+    try:
+        data = read(client, 0, 1000)
+    except StorageError:
+        return
+    assert data == (DATA[:80] if shrinks else DATA[:60])
 
 
 def test_a_small_object_sent_whole_is_sliced(sky: ObjectServer, client: Client) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from astro_cloud.storage import S3_LIST_PRICES, Client, Location, Settings, Usage
-from astro_cloud.testing import Fault, ObjectServer
+from astro_cloud.testing import Answer, Fault, ObjectServer
 from tests.storage.reading import DATA, LOCATION, MakeClient, answering, auth_of
 
 RANGES = [(0, 10), (10, 20), (20, 30)]
@@ -105,6 +108,36 @@ def test_a_forked_process_reads_on(sky: ObjectServer, make_client: MakeClient) -
     assert not childs & before
     assert pinned.read_ranges(RANGES[:1]) == PARTS[:1]
     assert sky.requests[-1].connection in before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_midst_of_a_read_reads_on(sky: ObjectServer, make_client: MakeClient) -> None:
+    """What a thread holds while the process forks (its turn, its connection) the child does not miss."""
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def late(request: object, serve: Callable[[], Answer]) -> Answer:
+        arrived.set()
+        go_on.wait(10)
+        return serve()
+
+    client = make_client(sky, concurrency=1)
+    sky.inject(Fault("late", late))
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(client.read_ranges, LOCATION, RANGES[:1])
+        assert arrived.wait(10)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                signal.alarm(5)
+                status = 0 if client.read_ranges(LOCATION, RANGES) == PARTS else 2
+            finally:
+                os._exit(status)
+        ended = os.waitpid(child, 0)[1]
+        go_on.set()
+        assert reading.result() == PARTS[:1]
+    assert ended == 0
 
 
 def test_a_closed_client_reads_again(sky: ObjectServer, client: Client) -> None:
