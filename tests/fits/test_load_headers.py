@@ -214,7 +214,8 @@ def test_a_scan_imports_no_astropy_and_little_memory(cube_server: ObjectServer) 
         before = sorted({{"astropy", "numpy"}} & set(sys.modules))
         print(len(headers), before, peak() <= 45)
         headers[2].fits["NAXIS2"]
-        print("astropy" in sys.modules, peak() <= 66)
+        # astropy itself takes 5 MiB more under Python 3.13
+        print("astropy" in sys.modules, peak() <= (66 if sys.version_info < (3, 13) else 72))
         """,
         cube_server,
     )
