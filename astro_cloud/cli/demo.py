@@ -19,7 +19,7 @@ _BUCKET, _KEY = "stpubdata", "tess/public/mast/tess-s0022-4-4-cube.fits"
 _LATENCY, _BANDWIDTH = 0.03, 80e6
 
 
-@click.command()
+@click.command(short_help="Read the headers of a 45 GB cube, on this machine.")
 def demo() -> None:
     """Read the headers of a 45 GB cube out of a requester-pays bucket on this machine.
 

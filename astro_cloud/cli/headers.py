@@ -19,7 +19,7 @@ from astro_cloud.storage import Client, Spent
 __all__ = ["headers"]
 
 
-@click.command()
+@click.command(short_help="List the HDUs of FITS files and where they are.")
 @click.argument("locations", metavar="LOCATION...", nargs=-1, required=True)
 @click.option("--json", "as_json_", is_flag=True, help="Print JSON: an array with one object a location.")
 @click.option("--full", is_flag=True, help="Print all cards of each header.")
