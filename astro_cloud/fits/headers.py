@@ -243,4 +243,4 @@ def _corrupt(held: _Held, index: int, what: str, offset: int) -> CorruptFITSErro
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, AstroCloudWarning, stacklevel=4)
+    warnings.warn(message, AstroCloudWarning, stacklevel=5)  # whoever iterates over load_headers

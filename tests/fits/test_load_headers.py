@@ -13,6 +13,7 @@ from astro_cloud.auth import Anonymous, AWSAuth
 from astro_cloud.exceptions import (
     AccessDeniedError,
     AstroCloudError,
+    AstroCloudWarning,
     CredentialsError,
     InvalidLocationError,
     NotFITSError,
@@ -115,6 +116,14 @@ def put(server: ObjectServer, data: bytes) -> str:
     server.public.add("open")
     server.put("open", "file.fits", data)
     return server.url_for("open", "file.fits")
+
+
+def test_a_warning_points_at_the_loop(object_server: ObjectServer) -> None:
+    """A warning names the user's line, so that filters and readers find it."""
+    url = put(object_server, primary() + b"junk")
+    with pytest.warns(AstroCloudWarning, match="behind HDU 0") as caught:
+        list(load_headers(url))
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(
