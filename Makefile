@@ -32,7 +32,7 @@ fetch: $(VENV)/.with-test ## Fetch the servers and files that the tests read, on
 	@echo "== what the tests read"
 	$(BIN)/python tests/fetch.py
 
-lint: $(VENV)/.with-lint ## Judge style, types and the tiers' imports
+lint: $(VENV)/.with-test $(VENV)/.with-lint ## Judge style, types and the tiers' imports
 	@echo "== ruff, mypy, import-linter"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
