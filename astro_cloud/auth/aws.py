@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, sigv4
@@ -35,7 +35,8 @@ from astro_cloud.forking import restart_after_fork
 __all__ = ["AWSAuth"]
 
 _SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
-_SIGNED_PREFIXES = ("x-amz-", "if-")
+_OWN_PREFIX = "x-amz-"
+_SIGNED_PREFIXES = (_OWN_PREFIX, "if-")
 _HASH_CHUNK = 1 << 20
 
 
@@ -72,8 +73,8 @@ class AWSAuth(AuthBase):
     profile : str, optional
         Named profile of the shared AWS files.
     region : str, optional
-        Used where the URL does not name the region; then ``AWS_REGION``, ``AWS_DEFAULT_REGION``, the
-        profile's region and ``us-east-1`` follow.
+        Used where the URL does not name the region; then follow ``AWS_REGION``, ``AWS_DEFAULT_REGION``,
+        the region of the profile that credentials were found in, and ``us-east-1``.
     service : str
         The service's name in the credential scope.
     clock : callable
@@ -92,6 +93,9 @@ class AWSAuth(AuthBase):
     becomes ``%20`` (`requests` writes ``+``), dot segments of a key become ``%2E``. `requests`
     itself resolves dot segments of a URL it is given as text before any auth runs: write ``/b/../k``
     as ``/b/%2E%2E/k``, or let `astro_cloud.storage.Location` write it.
+
+    A redirect that `requests` follows to another origin is sent on without signature, token or any
+    other ``x-amz-*`` header; one to the same origin keeps the signature it had.
 
     Signed are ``Host``, ``Content-Type``, ``Content-MD5``, ``Date``, ``Range``, every ``If-*`` and
     every ``x-amz-*`` header; others may be changed by proxies on the way.
@@ -116,6 +120,12 @@ class AWSAuth(AuthBase):
     ) -> None:
         if (access_key is None) != (secret_key is None):
             raise CredentialsError("give access_key and secret_key together, or neither")
+        if access_key is None and session_token is not None:
+            raise CredentialsError("session_token goes with access_key and secret_key")
+        if access_key is not None and credentials is not None:
+            raise CredentialsError("give either keys or credentials")
+        if region is not None and not endpoints.is_region(region):
+            raise ValueError(f"{region!r} is not the name of a region, such as 'us-east-1'")
         if access_key is not None and secret_key is not None:
             credentials = _Keys(access_key, secret_key, session_token)
         self.request_payer = request_payer
@@ -146,8 +156,10 @@ class AWSAuth(AuthBase):
         self._start()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign `request`; called by `requests` once per request it sends."""
-        return self.sign(request)
+        """Sign `request`, and guard its redirects; called by `requests` once per call of its user."""
+        signed = self.sign(request)
+        signed.register_hook("response", _strip_for_strangers)  # type: ignore[no-untyped-call]
+        return signed
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; searches for credentials the first time."""
@@ -191,11 +203,13 @@ class AWSAuth(AuthBase):
             sending once more is worthwhile. None if there is nothing to learn.
         """
         access_key, _, region = _credential_of(request)
-        if refusal.code == "RequestTimeTooSkewed" and refusal.date:
-            self._clock_offset = parsedate_to_datetime(refusal.date) - self._clock()
+        server_time = _parsed_date(refusal.date)
+        if refusal.code == "RequestTimeTooSkewed" and server_time is not None:
+            self._clock_offset = server_time - self._clock()
             return "clock"
-        if refusal.code in EXPIRED_CODES:
-            return "credentials" if self._given is None and self._renewed(access_key) else None
+        if refusal.code in EXPIRED_CODES and self._given is None:
+            self._forget(access_key)
+            return "credentials"
         if refusal.region and refusal.region != region:
             self._regions[_bucket_of(request.url or "")] = refusal.region
             return "region"
@@ -219,21 +233,20 @@ class AWSAuth(AuthBase):
                 found = self._found
         return found or Found(None, None)
 
-    def _renewed(self, access_key: str) -> bool:
-        """Search anew, unless another thread did since a request was signed with this key."""
+    def _forget(self, access_key: str) -> None:
+        """Drop the credentials that a request was signed with, unless they were renewed meanwhile."""
         with self._lock:
             found = self._found
             current = found.credentials if found is not None else None
             if current is None or frozen(current).access_key == access_key:
                 self._found = None
-        return True
 
     def _region_of(self, url: str) -> str:
         learnt = self._regions.get(_bucket_of(url)) if self._regions else None
         if learnt is not None:
             return learnt
         endpoint = endpoints.endpoint_of(endpoints.host_of(url))
-        return (
+        region = (
             (endpoint.region if endpoint is not None else None)
             or self.region
             or os.environ.get("AWS_REGION")
@@ -241,6 +254,9 @@ class AWSAuth(AuthBase):
             or (self._found.region if self._found is not None else None)
             or endpoints.DEFAULT_REGION
         )
+        if not endpoints.is_region(region):
+            raise CredentialsError(f"{region!r}, from the environment or the profile, is no region's name")
+        return region
 
     def _set_headers(self, request: PreparedRequest, amz_date: str, token: str | None) -> str:
         """Write what belongs to this signature into the request's headers; return the payload's hash."""
@@ -272,6 +288,35 @@ class AWSAuth(AuthBase):
             sigv4.canonical_uri(path, normalize=self.service != "s3"),
             sigv4.canonical_query_string(query) if query else "",
         )
+
+
+def _strip_for_strangers(response: Response, **_: Any) -> Response:
+    """Take our headers off a request that `requests` is about to send on to another origin.
+
+    It copies the request it sent, and by itself takes off no more than ``Authorization``.
+    """
+    request = response.request
+    target = response.headers.get("Location")
+    if response.is_redirect and target and not _leads_home(request.url or "", target):
+        for name in [name for name in request.headers if name.lower().startswith(_OWN_PREFIX)]:
+            del request.headers[name]
+        request.headers.pop("Authorization", None)
+    return response
+
+
+def _leads_home(url: str, target: str) -> bool:
+    try:
+        return endpoints.same_origin(url, urljoin(url, target))
+    except ValueError:
+        return False
+
+
+def _parsed_date(value: str | None) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value or "")
+    except (TypeError, ValueError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _bucket_of(url: str) -> str:

@@ -6,6 +6,7 @@ botocore is imported when credentials are looked for, not before: it costs 80 ms
 from __future__ import annotations
 
 import os
+import re
 import socket
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ PLACES_SEARCHED = (
 )
 _METADATA_PROVIDER = "iam-role"
 _METADATA_CONNECT_SECONDS = 0.3
+_VISIBLE = re.compile(r"[!-~]+").fullmatch
 
 
 class CredentialsLike(Protocol):
@@ -54,7 +56,6 @@ def find_credentials(profile: str | None = None) -> Found:
         If the settings that were found are broken: an unknown profile, half a key, a failing
         process. Finding nothing is not an error here.
     """
-    from botocore.exceptions import BotoCoreError
     from botocore.session import Session
 
     try:
@@ -66,8 +67,8 @@ def find_credentials(profile: str | None = None) -> Found:
         if credentials is None and _metadata_server_answers(session):
             credentials = metadata.load()
         return Found(credentials, session.get_config_variable("region"))
-    except BotoCoreError as error:
-        raise CredentialsError(f"AWS credentials cannot be read: {error}") from error
+    except Exception as error:
+        raise CredentialsError(f"AWS credentials cannot be read: {_told(error)}") from None
 
 
 def frozen(credentials: CredentialsLike) -> Any:
@@ -76,12 +77,27 @@ def frozen(credentials: CredentialsLike) -> Any:
     Raises
     ------
     CredentialsError
-        If they cannot be refreshed.
+        If they cannot be refreshed, or could not be sent in a header.
     """
     try:
-        return credentials.get_frozen_credentials()
+        keys = credentials.get_frozen_credentials()
     except Exception as error:
-        raise CredentialsError(f"AWS credentials cannot be refreshed: {error}") from error
+        raise CredentialsError(f"AWS credentials cannot be refreshed: {_told(error)}") from None
+    for name, value in (("access key", keys.access_key), ("session token", keys.token)):
+        if value is not None and not _VISIBLE(value):
+            raise CredentialsError(
+                f"the {name} of the AWS credentials holds a space, a line end or a character that is not "
+                "ASCII: look for one at its end"
+            )
+    return keys
+
+
+def _told(error: Exception) -> str:
+    """Say what a foreign error says, if it is of a kind that repeats no program's output."""
+    from botocore.exceptions import BotoCoreError
+
+    said = f": {error}" if isinstance(error, BotoCoreError | OSError) else ""
+    return type(error).__name__ + said
 
 
 def _metadata_server_answers(session: Any) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "endpoint_of",
     "host_of",
     "is_presigned",
+    "is_region",
     "netloc_of",
     "regional_url",
     "s3_host",
@@ -84,12 +85,21 @@ def s3_host(region: str | None) -> str:
     return f"s3.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
 
 
+def is_region(name: str) -> bool:
+    """Tell whether a name could be a region's, of any server that speaks S3."""
+    return re.fullmatch(r"[A-Za-z0-9-]{1,64}", name) is not None
+
+
 def regional_url(url: str, region: str) -> str:
-    """Rewrite the URL of an S3 object so that it leads to `region`; any other URL is returned as it is."""
+    """Rewrite the URL of an S3 object so that it leads to `region`.
+
+    Any other URL is returned as it is, and so is one for what is no region's name: a server that is
+    asked where a bucket is must not be able to name a host.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     match = _S3_HOST.fullmatch(host)
-    if match is None:
+    if match is None or not re.fullmatch(_REGION, region):
         return url
     if match["region"] or match["legacy_region"]:
         begin, end = match.span("region" if match["region"] else "legacy_region")

@@ -75,6 +75,8 @@ def auth_for(
         If `request_payer` is asked for and there is nobody to charge, or `service` is one this
         version cannot sign for.
     """
+    if not isinstance(service, CloudService | None):
+        raise TypeError(f"service is one of {', '.join(map(str, CloudService))}, not {service!r}")
     if service not in (None, CloudService.S3):
         raise CredentialsError(
             f"{service} is not signed for by this version: pass auth= with a requests auth of your own, "

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 
+from astro_cloud.auth.endpoints import is_region
+
 __all__ = ["ERROR_BODY_LIMIT", "EXPIRED_CODES", "Refusal"]
 
 ERROR_BODY_LIMIT = 65_536
@@ -44,11 +46,12 @@ class Refusal:
     def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
         """Read a refusal out of an answer; `headers` must be case-insensitive."""
         text = body[:ERROR_BODY_LIMIT].decode("utf-8", "replace")
+        region = headers.get("x-amz-bucket-region") or _element(text, "Region")
         return cls(
             status,
             code=_element(text, "Code"),
             message=_element(text, "Message"),
-            region=headers.get("x-amz-bucket-region") or _element(text, "Region") or None,
+            region=region if is_region(region) else None,
             date=headers.get("Date"),
         )
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from astro_cloud.auth import Anonymous, AWSAuth
+from astro_cloud.auth import Anonymous
 from astro_cloud.storage import Client, Settings
 
 __all__ = ["access_options", "client_for"]
@@ -45,14 +45,12 @@ def client_for(
     Raises
     ------
     click.UsageError
-        If `anonymous` meets an option that needs credentials.
+        If `anonymous` meets an option that needs credentials, or `region` is no region's name.
     """
     if anonymous and (request_payer or profile):
         raise click.UsageError("--anonymous sends no credentials: leave out --request-payer and --profile")
-    settings = Settings(endpoint_url=endpoint_url, region=region)
-    auth: Any = None
-    if anonymous:
-        auth = Anonymous()
-    elif profile:
-        auth = AWSAuth(request_payer, profile=profile, region=region)
-    return Client(auth=auth, settings=settings)
+    try:
+        settings = Settings(endpoint_url=endpoint_url, region=region, profile=profile)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return Client(auth=Anonymous() if anonymous else None, settings=settings)

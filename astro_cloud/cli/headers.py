@@ -12,7 +12,7 @@ import click
 
 from astro_cloud.cli.access import access_options, client_for
 from astro_cloud.cli.report import as_cards, as_json, as_table, cost_lines, printable
-from astro_cloud.exceptions import AstroCloudError
+from astro_cloud.exceptions import AstroCloudError, AstroCloudWarning
 from astro_cloud.fits import FITSHeader, load_headers
 from astro_cloud.storage import Client, Spent
 
@@ -40,6 +40,7 @@ def headers(
             scans.append(scan)
             if not as_json_:
                 _show(scan, titled=len(locations) > 1, full=full)
+            _show_trouble(scan)
     if as_json_:
         click.echo(json.dumps([scan.as_json(full=full) for scan in scans], indent=2))
     if any(scan.error is not None for scan in scans):
@@ -62,14 +63,15 @@ class _Scan:
         scan = cls(location)
         before, start = client.usage.since(), time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.simplefilter("always", AstroCloudWarning)
             try:
                 for header in load_headers(location, client=client, request_payer=request_payer):
                     scan.headers.append(header)
             except AstroCloudError as error:
                 scan.error = error
         scan.seconds, scan.spent = time.perf_counter() - start, client.usage.since(before)
-        scan.warnings = [str(warning.message) for warning in caught]
+        ours = [warning for warning in caught if issubclass(warning.category, AstroCloudWarning)]
+        scan.warnings = [str(warning.message) for warning in ours]
         return scan
 
     def as_json(self, *, full: bool) -> dict[str, Any]:
@@ -92,11 +94,14 @@ def _show(scan: _Scan, *, titled: bool, full: bool) -> None:
         for header in scan.headers:
             click.secho(f"\nHDU {header.index} {printable(header.name)}".rstrip(), bold=True)
             click.echo("\n".join(as_cards(header)))
+    if scan.error is None:
+        click.echo(cost_lines(scan.spent, None, scan.seconds), err=True)
+    if titled:
+        click.echo()
+
+
+def _show_trouble(scan: _Scan) -> None:
     for warning in scan.warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
     if scan.error is not None:
         click.echo(f"error: {printable(str(scan.error))}", err=True)
-    else:
-        click.echo(cost_lines(scan.spent, None, scan.seconds), err=True)
-    if titled:
-        click.echo()

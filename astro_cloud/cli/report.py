@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -36,12 +37,9 @@ def _row(header: FITSHeader) -> tuple[str, ...]:
 
 def dimensions(header: FITSHeader) -> str:
     """Say what the data unit holds: axes in FITS order (NAXIS1 first) and type, or rows and columns."""
-    structure = header.structure.compressed or header.structure
-    if not structure.axes:
-        return ""
-    if structure.kind in ("TABLE", "BINTABLE"):
-        return f"{structure.axes[1]:,} rows x {structure.columns} columns"
-    return " x ".join(map(str, structure.axes)) + " " + header.dtype
+    if header.is_table:
+        return f"{math.prod(header.shape):,} rows x {header.structure.columns:,} columns"
+    return " x ".join(map(str, header.shape[::-1])) + " " + header.dtype if header.shape else ""
 
 
 def cost_lines(spent: Spent, whole: int | None, seconds: float) -> str:

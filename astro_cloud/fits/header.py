@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from astro_cloud.fits.layout import Structure, padded
+from astro_cloud.fits.layout import TABLES, Structure, padded
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -80,13 +80,21 @@ class FITSHeader:
 
         The image inside a tile-compressed table counts as an image.
         """
-        image = self.structure.compressed or self.structure
-        return image.axes[1:2] if image.columns or image.kind == "TABLE" else image.axes[::-1]
+        return self._shown.axes[1:2] if self.is_table else self._shown.axes[::-1]
+
+    @property
+    def is_table(self) -> bool:
+        """True for a TABLE or BINTABLE that holds no tile-compressed image."""
+        return self._shown.kind in TABLES
+
+    @property
+    def _shown(self) -> Structure:
+        return self.structure.compressed or self.structure
 
     @property
     def dtype(self) -> str:
         """Name of the NumPy type that BITPIX stands for, before BSCALE and BZERO."""
-        return _DTYPES[(self.structure.compressed or self.structure).bitpix]
+        return _DTYPES[self._shown.bitpix]
 
     @cached_property
     def fits(self) -> Header:
@@ -102,7 +110,7 @@ class FITSHeader:
         return iter((self.offset, self.length, self.fits))
 
     def __getitem__(self, item: int) -> Any:
-        return tuple(self)[item]
+        return getattr(self, ("offset", "length", "fits")[item])
 
     def __len__(self) -> int:
         return 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ HEADER_LIMIT = 64 << 20
 """Bytes: a header without END up to here is an error."""
 _GROWTH = 8
 """A header longer than its window is rare: one big read more is cheaper than several round trips."""
+_REMEMBERED = 4
+"""Extension headers whose lengths say how much to read for the next."""
 
 _LOOKS_LIKE = (
     (b"version https://git-lfs", "a git-LFS pointer: fetch the file itself with git lfs pull"),
@@ -144,13 +147,13 @@ class _Held:
         self.start = 0
         self.data = b""
         self.ended = False
-        self._window = WINDOW
+        self._lengths: deque[int] = deque(maxlen=_REMEMBERED)
 
     def begin(self, offset: int) -> None:
         """Let a header begin at `offset`: drop what is before it, read if nothing is there."""
         kept = self.data[offset - self.start :]
         self.start, self.data = offset, kept
-        if len(kept) < BLOCK:
+        if len(kept) < BLOCK and not self.ended:
             self.more()
 
     def more(self) -> None:
@@ -162,9 +165,14 @@ class _Held:
         self.ended = len(data) < length
         self.data += data
 
+    @property
+    def _window(self) -> int:
+        longest = max(self._lengths, default=0)
+        return WINDOW if longest <= WINDOW else 2 * longest
+
     def expect(self, length: int) -> None:
-        """Let the next windows hold a header of this length, as files repeat themselves."""
-        self._window = max(self._window, length + BLOCK)
+        """Let the next windows hold extension headers of this length, as files repeat themselves."""
+        self._lengths.append(length)
 
 
 def _read_header(held: _Held, index: int) -> FITSHeader:
@@ -178,7 +186,8 @@ def _read_header(held: _Held, index: int) -> FITSHeader:
             raise _corrupt(held, index, f"no END card within {HEADER_LIMIT >> 20} MiB", len(held.data))
         held.more()
     raw = held.data[:length]
-    held.expect(padded(length))
+    if index:
+        held.expect(padded(length))
     try:
         structure = read_structure(raw, primary=index == 0)
     except MalformedHeaderError as error:
@@ -207,8 +216,10 @@ def _check_magic(held: _Held, name: str) -> None:
 
 def _extension_begins(held: _Held, index: int) -> bool:
     """Tell whether the bytes behind an HDU are the next one; warn about anything else."""
-    if held.data.startswith(b"XTENSION="):
+    if held.data.startswith(b"XTENSION"):
         return True
+    if held.data.startswith(b"SIMPLE  ="):
+        raise _corrupt(held, index, "a second file begins here: SIMPLE, where XTENSION is due", 0)
     if held.data:
         _warn(
             f"{held.source.name}: the bytes from {held.start} on, behind HDU {index - 1}, "

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 __all__ = [
     "BLOCK",
     "CARD",
+    "TABLES",
     "MalformedHeaderError",
     "Structure",
     "find_end",
@@ -26,6 +27,9 @@ BLOCK = 2880
 """Bytes of a FITS block (section 3.1)."""
 CARD = 80
 """Bytes of a card image (section 4.1)."""
+
+TABLES = ("TABLE", "BINTABLE")
+"""The XTENSIONs whose NAXIS2 counts rows (sections 7.2 and 7.3)."""
 
 _LARGEST_DATA = 1 << 62
 _MOST_AXES = 999
@@ -75,7 +79,7 @@ class Structure:
     axes : tuple of int
         NAXIS1, NAXIS2, ... in the standard's order: the first varies fastest.
     columns : int
-        TFIELDS; 0 where there is none.
+        TFIELDS of a table; 0 for everything else.
     data_size : int
         Bytes of the data unit, heap included, padding not.
     conforming : bool
@@ -158,7 +162,7 @@ def read_structure(header: bytes, *, primary: bool) -> Structure:
         version=cards.integer("EXTVER", 1),
         bitpix=bitpix,
         axes=axes,
-        columns=cards.integer("TFIELDS", 0),
+        columns=cards.integer("TFIELDS", 0) if kind in TABLES else 0,
         data_size=_data_size(cards, kind, bitpix, axes),
         conforming=not primary or cards.logical("SIMPLE"),
         compressed=_compressed(cards) if kind == "BINTABLE" and cards.logical("ZIMAGE") else None,
@@ -169,7 +173,7 @@ def _data_size(cards: _Cards, kind: str, bitpix: int, axes: tuple[int, ...]) -> 
     """Equations 1, 2 and 4 of the standard: sections 4.4.1.1, 4.4.1.2 and 6.1.1."""
     groups, parameters = 1, 0
     if kind != "PRIMARY":
-        groups, parameters = cards.count("GCOUNT", 1), cards.count("PCOUNT", 0)
+        groups, parameters = cards.count("GCOUNT"), cards.count("PCOUNT")
     if not axes:
         return 0
     values = math.prod(axes[1:] if kind == "GROUPS" else axes)
@@ -181,30 +185,46 @@ def _data_size(cards: _Cards, kind: str, bitpix: int, axes: tuple[int, ...]) -> 
     return size
 
 
-def _compressed(cards: _Cards) -> Structure:
-    axes, bitpix = cards.axes("ZNAXIS"), cards.integer("ZBITPIX")
-    size = abs(bitpix) // 8 * math.prod(axes) if axes else 0
-    return Structure("IMAGE", "", 1, bitpix, axes, 0, size)
+def _compressed(cards: _Cards) -> Structure | None:
+    """Read the image in a compressed table (section 10.1.1); None if its keywords make no sense."""
+    try:
+        axes, bitpix = cards.axes("ZNAXIS"), cards.integer("ZBITPIX")
+    except MalformedHeaderError:
+        return None
+    if bitpix not in _BITPIX:
+        return None
+    return Structure("IMAGE", "", 1, bitpix, axes, 0, abs(bitpix) // 8 * math.prod(axes) if axes else 0)
+
+
+def _text(value: bytes) -> str:
+    """Decode a quoted string; what is not ASCII shows as ?, as in `FITSHeader.fits`."""
+    return value.replace(b"''", b"'").decode("ascii", "replace").replace("\ufffd", "?")
 
 
 class _Cards:
-    """The structural cards of a header, by keyword; the first of each counts."""
+    """The structural cards of a header, by keyword; the first of each counts.
+
+    Lower case and a value indicator out of its column are read as they are meant, as astropy does.
+    """
 
     def __init__(self, header: bytes) -> None:
-        self._offsets: dict[bytes, int] = {}
+        self._cards: dict[bytes, tuple[int, int]] = {}
         self._header = header
         for offset in range(0, len(header), CARD):
-            keyword = header[offset : offset + 8].rstrip(b" ")
-            if _NEEDED.fullmatch(keyword) and header[offset + 8 : offset + 9] == b"=":
-                self._offsets.setdefault(keyword, offset)
+            keyword, equals, _ = header[offset : offset + 10].partition(b"=")
+            name = keyword.strip(b" ").upper()
+            if equals and _NEEDED.fullmatch(name) and name not in self._cards:
+                self._cards[name] = offset, offset + len(keyword) + 1
 
     def at(self, keyword: str) -> int:
         """Bytes from the header's start to a keyword's card; 0 where it is missing."""
-        return self._offsets.get(keyword.encode(), 0)
+        return self._cards.get(keyword.encode(), (0, 0))[0]
 
     def _value(self, keyword: str) -> bytes | None:
-        offset = self._offsets.get(keyword.encode())
-        return None if offset is None else self._header[offset + 9 : offset + CARD]
+        if keyword.encode() not in self._cards:
+            return None
+        offset, begin = self._cards[keyword.encode()]
+        return self._header[begin : offset + CARD]
 
     def integer(self, keyword: str, default: int | None = None) -> int:
         value = self._value(keyword)
@@ -215,9 +235,8 @@ class _Cards:
             return default
         raise self._wrong(keyword, value, "an integer")
 
-    def count(self, keyword: str, default: int) -> int:
-        value = self._value(keyword)
-        number = default if value is None else self.integer(keyword)
+    def count(self, keyword: str) -> int:
+        number = self.integer(keyword)
         if number < 0:
             raise MalformedHeaderError(f"{keyword} = {number} is negative", self.at(keyword))
         return number
@@ -233,7 +252,7 @@ class _Cards:
             if default is not None:
                 return default
             raise self._wrong(keyword, value, "a string")
-        text = match[1].replace(b"''", b"'").decode("latin-1")
+        text = _text(match[1])
         return text[:-1] + self._continued(self.at(keyword)) if text.rstrip().endswith("&") else text
 
     def _continued(self, offset: int) -> str:
@@ -245,7 +264,7 @@ class _Cards:
             match = _STRING.match(card[8:]) if card[:8] == b"CONTINUE" else None
             if match is None:
                 break
-            text = text[:-1] + match[1].replace(b"''", b"'").decode("latin-1").rstrip()
+            text = text[:-1] + _text(match[1]).rstrip()
         return text
 
     def axes(self, keyword: str) -> tuple[int, ...]:
@@ -265,5 +284,5 @@ class _Cards:
     def _wrong(self, keyword: str, value: bytes | None, wanted: str) -> MalformedHeaderError:
         if value is None:
             return MalformedHeaderError(f"the mandatory keyword {keyword} is missing")
-        shown = value.decode("latin-1").strip()
+        shown = value.strip(b" ").decode("latin-1")
         return MalformedHeaderError(f"the value of {keyword} is not {wanted}: {shown!r}", self.at(keyword))

@@ -50,7 +50,9 @@ class Client:
     ) -> None:
         self._resources = Resources(settings or Settings(), session)
         self._auth = auth
-        self._aws = AWSAuth(region=self.settings.region, clock=self.settings.clock)
+        self._aws = AWSAuth(
+            profile=self.settings.profile, region=self.settings.region, clock=self.settings.clock
+        )
 
     @property
     def settings(self) -> Settings:

@@ -78,6 +78,10 @@ class Location:
         """
         if isinstance(text, Location):
             return text
+        if not isinstance(text, str):
+            raise InvalidLocationError(
+                f"a location is text, not {type(text).__name__}: write s3://bucket/key"
+            )
         settings = settings or Settings()
         scheme, separator, rest = text.partition("://")
         scheme = scheme.lower()

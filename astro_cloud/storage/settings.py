@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from astro_cloud.auth.endpoints import is_region
+
 __all__ = ["Settings"]
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL")
@@ -34,6 +36,8 @@ class Settings:
         ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL`` or ``S3_ENDPOINT_URL`` says, else Amazon's.
     region : str, optional
         Region of ``s3://`` locations, where the URL does not name one.
+    profile : str, optional
+        Named profile of the shared AWS files, whose credentials sign for S3.
     connect_timeout, read_timeout : float
         Seconds to wait for a connection, and for the next bytes of an answer.
     attempts : int
@@ -55,6 +59,7 @@ class Settings:
 
     endpoint_url: str | None = field(default=None, repr=False)
     region: str | None = None
+    profile: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
     attempts: int = 5
@@ -69,6 +74,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.concurrency < 1:
             raise ValueError("attempts and concurrency must be at least 1")
+        if self.region is not None and not is_region(self.region):
+            raise ValueError(f"{self.region!r} is not the name of a region, such as 'us-east-1'")
 
     def s3_endpoint(self) -> str | None:
         """Return the S3-compatible endpoint the user configured, by argument or environment."""

@@ -2,9 +2,11 @@
 
 import datetime
 import io
+import json
 import logging
 import pickle
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -16,9 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 
-from astro_cloud.auth import AWSAuth
+from astro_cloud.auth import Anonymous, AWSAuth, auth_for
+from astro_cloud.auth.aws_credentials import Found
+from astro_cloud.auth.endpoints import regional_url
 from astro_cloud.auth.refusal import Refusal
+from astro_cloud.auth.sigv4 import signing_key
 from astro_cloud.exceptions import CredentialsError
+from astro_cloud.testing import AccessKey, Fault, ObjectServer
 
 URL = "https://s3.us-east-1.amazonaws.com/bucket/key"
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
@@ -272,3 +278,199 @@ def test_no_secret_shows(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.M
     assert copy.sign(prepared()).headers["x-amz-request-payer"] == "requester"
     explicit = pickle.loads(pickle.dumps(AWSAuth(**KEYS, clock=datetime.datetime.now)))
     assert explicit.has_credentials()
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"access_key": "AKID\n", "secret_key": "secret"}, "access key"),
+        ({"access_key": "AKID", "secret_key": "secret", "session_token": "hush-hush\n"}, "session token"),
+        ({"access_key": "AKID", "secret_key": "secret", "session_token": "hush-hush\xe9"}, "session token"),
+    ],
+)
+def test_keys_that_cannot_be_sent_are_named_and_not_shown(keys: dict[str, str], says: str) -> None:
+    """A line end out of a file of secrets is an error of ours that does not repeat the secret."""
+    with pytest.raises(CredentialsError, match=f"the {says} of the AWS credentials") as caught:
+        AWSAuth(**keys).sign(prepared())
+    assert "hush" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("region", ["eu west", "evil.example/x#", "us-east-1\n", ""])
+def test_what_is_no_regions_name_is_refused(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but a region's name ends up in a host or a header."""
+    if region:
+        with pytest.raises(ValueError, match="not the name of a region"):
+            AWSAuth(region=region)
+        monkeypatch.setenv("AWS_REGION", region)
+        with pytest.raises(CredentialsError, match="no region's name"):
+            AWSAuth(**KEYS).sign(prepared("https://minio.example/b/k"))
+    auth = AWSAuth(**KEYS)
+    refusal = Refusal.of(301, {"x-amz-bucket-region": region}, b"")
+    assert refusal.region is None
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    assert auth.learn(auth.sign(prepared()), refusal) is None
+    assert regional_url(URL, region) == URL
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"session_token": "t"}, {**KEYS, "credentials": Credentials("A", "S")}, {"secret_key": "S"}],
+)
+def test_arguments_that_make_no_sense_together(arguments: dict[str, Any]) -> None:
+    """No argument is ignored without a word."""
+    with pytest.raises(CredentialsError):
+        AWSAuth(**arguments)
+
+
+@pytest.mark.parametrize("date", ["garbage", "Sun, 17 May 99999 15:00:00 GMT", "", None])
+def test_a_server_without_a_sane_clock_teaches_nothing(date: str | None) -> None:
+    """A malformed Date corrects no clock and breaks nothing."""
+    auth = AWSAuth(**KEYS)
+    assert auth.learn(auth.sign(prepared()), Refusal(403, "RequestTimeTooSkewed", date=date)) is None
+
+
+def test_a_date_without_a_zone_is_utc() -> None:
+    """The -0000 of old servers is UTC."""
+    auth = AWSAuth(**KEYS, clock=lambda: NOON)
+    refusal = Refusal(403, "RequestTimeTooSkewed", date="Sun, 17 May 2026 13:00:00 -0000")
+    assert auth.learn(auth.sign(prepared()), refusal) == "clock"
+    assert auth.sign(prepared()).headers["x-amz-date"] == "20260517T130000Z"
+
+
+def test_threads_that_meet_an_expired_key_search_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests signed with the old key lead to one new search."""
+    searches: list[str | None] = []
+    found = iter([Credentials("OLD", "s"), Credentials("NEW", "s"), Credentials("NEWER", "s")])
+
+    def find(profile: str | None) -> Found:
+        searches.append(profile)
+        return Found(next(found), None)
+
+    monkeypatch.setattr("astro_cloud.auth.aws.find_credentials", find)
+    auth = AWSAuth()
+    first, second = auth.sign(prepared()), auth.sign(prepared())
+    for request in (first, second):
+        assert auth.learn(request, Refusal(400, "ExpiredToken")) == "credentials"
+        assert "Credential=NEW/" in auth.sign(prepared()).headers["Authorization"]
+    assert len(searches) == 2
+
+
+def test_the_derived_key_is_kept() -> None:
+    """The signing key is derived once for a day, region and service."""
+    signing_key.cache_clear()
+    auth = AWSAuth(**KEYS, clock=lambda: NOON)
+    for _ in range(10):
+        auth.sign(prepared())
+    auth.sign(prepared("https://s3.eu-west-1.amazonaws.com/b/k"))
+    assert (signing_key.cache_info().misses, signing_key.cache_info().hits) == (2, 9)
+
+
+def test_conditions_are_signed() -> None:
+    """If-Match and its kin cannot be changed on the way."""
+    request = AWSAuth(**KEYS).sign(prepared(headers={"If-Match": '"a"', "If-None-Match": '"b"'}))
+    assert "SignedHeaders=host;if-match;if-none-match;" in request.headers["Authorization"]
+
+
+def test_a_url_that_is_signed_already_gets_no_other_signature() -> None:
+    """A presigned URL is sent as it is, whoever has credentials."""
+    for name in ("X-Amz-Signature", "sig"):
+        assert isinstance(auth_for(f"{URL}?{name}=00", aws=AWSAuth(**KEYS)), Anonymous)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "credential_process = /nonexistent/program",
+        "credential_process = echo very-secret",
+        'credential_process = echo {"Version":1}',
+    ],
+)
+def test_broken_settings_are_an_error_of_ours(
+    settings: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """What a credential process does wrong is told without what it printed."""
+    config = tmp_path / "config"
+    config.write_text(f"[default]\n{settings}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    with pytest.raises(CredentialsError, match="AWS credentials cannot be read") as caught:
+        AWSAuth().has_credentials()
+    assert "very-secret" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://evil.example/x"),
+        ("AWS_METADATA_SERVICE_TIMEOUT", "abc"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://[x"),
+    ],
+)
+def test_broken_variables_are_an_error_of_ours(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nonsense in the environment is a CredentialsError, no traceback of somebody else's."""
+    monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    with pytest.raises(CredentialsError, match="AWS credentials cannot be read"):
+        AWSAuth().has_credentials()
+
+
+def test_credentials_of_the_metadata_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine in the cloud, the instance's role signs."""
+    role = {
+        "Code": "Success", "AccessKeyId": "AKIDROLE", "SecretAccessKey": "secret", "Token": "role-token",
+        "Expiration": "2999-01-01T00:00:00Z",
+    }  # fmt: skip
+
+    class Metadata(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self._say("session")
+
+        def do_GET(self) -> None:
+            assert self.headers["X-aws-ec2-metadata-token"] == "session"
+            self._say("a-role" if self.path.endswith("security-credentials/") else json.dumps(role))
+
+        def _say(self, text: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Metadata) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        request = AWSAuth().sign(prepared())
+        server.shutdown()
+        thread.join()
+    assert "Credential=AKIDROLE/" in request.headers["Authorization"]
+    assert request.headers["x-amz-security-token"] == "role-token"
+
+
+def test_a_redirect_to_a_stranger_carries_nothing_of_ours(object_server: ObjectServer, tmp_path: Any) -> None:
+    """Where requests follows a redirect to another origin, it takes no signature, token or x-amz-* along."""
+    object_server.credentials["AKIDTOKEN"] = AccessKey("AKIDTOKEN", "secret", session_token="very-secret")
+    object_server.put("sky", "a", b"here")
+    with ObjectServer(tmp_path, public=["sky"]) as stranger:
+        stranger.put("sky", "a", b"there")
+        auth = AWSAuth(True, access_key="AKIDTOKEN", secret_key="secret", session_token="very-secret")
+        object_server.inject(Fault.redirect(stranger.url_for("sky", "a")))
+        assert requests.get(object_server.url_for("sky", "a"), auth=auth).content == b"there"
+        (record,) = stranger.requests
+    names = {name.lower() for name in record.headers}
+    assert "authorization" not in names
+    assert not [name for name in names if name.startswith("x-amz-")]
+    assert "very-secret" not in str(record.headers.raw)
+
+
+def test_a_redirect_to_the_same_origin_keeps_the_headers(object_server: ObjectServer) -> None:
+    """At home nothing is taken off: the target is asked with the headers there were."""
+    object_server.put("sky", "a", b"here")
+    auth = AWSAuth(access_key=object_server.access_key, secret_key=object_server.secret_key)
+    url = object_server.url_for("sky", "a")
+    object_server.inject(Fault.redirect(url))
+    assert requests.get(url, auth=auth).content == b"here"

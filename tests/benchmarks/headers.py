@@ -6,7 +6,7 @@
 Every contender runs in a process of its own, all in turn, `--runs` times; imports, and finding
 credentials, are not in the wall time. Requests, round trips (the longest chain of requests one after
 the other) and bytes are counted at the server. The floor is round trips x latency + bytes / bandwidth
-for what our own reader asks for.
+for what the contender itself asks for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
         with ObjectServer(root, public=[BUCKET], **network) as server:
             results = rounds(server, chosen(options.contenders), options.runs)
     report(results, options)
-    return sum("error" in runs[-1] for runs in results.values())
+    return sum(failure(runs) is not None for runs in results.values())
 
 
 def arguments() -> argparse.Namespace:
@@ -85,12 +85,17 @@ def run(server: ObjectServer, name: str) -> dict[str, Any]:
     return {**json.loads(done.stdout.splitlines()[-1]), **counts}
 
 
+def failure(runs: list[dict[str, Any]]) -> str | None:
+    """Say what went wrong in the first run that failed."""
+    return next((run["error"] for run in runs if "error" in run), None)
+
+
 def report(results: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
     """Print medians, fastest first."""
-    good = {name: runs for name, runs in results.items() if "error" not in runs[-1]}
+    good = {name: runs for name, runs in results.items() if failure(runs) is None}
     rows = [row(name, runs, options) for name, runs in good.items()]
     rows.sort(key=lambda cells: float(cells[1]))
-    rows += [[name, runs[-1]["error"]] for name, runs in results.items() if name not in good]
+    rows += [[name, str(failure(runs))] for name, runs in results.items() if name not in good]
     print(
         f"\n{options.latency:g} ms, {options.bandwidth:g} MB/s a connection, medians of {options.runs} runs\n"
     )

@@ -1,7 +1,11 @@
 """The commands, run as a user would, against a loopback server."""
 
+import errno
 import functools
 import json
+import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -77,6 +81,7 @@ def test_json_is_for_programs(server: ObjectServer) -> None:
     }  # fmt: skip
     assert all(len(card) == 80 for card in good["hdus"][1]["cards"])
     assert page["error"]["type"] == "NotFITSError"
+    assert "error: s3://sky/page.fits is not a FITS file" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -110,16 +115,71 @@ def test_options_that_contradict_each_other(server: ObjectServer) -> None:
 
 def test_region_and_payer_reach_the_request(server: ObjectServer) -> None:
     """--request-payer and --region end up in what is signed."""
-    assert run("headers", "--request-payer", "--region", "us-east-1", "s3://sky/good.fits").exit_code == 0
-    (record,) = server.requests
-    assert record.headers["x-amz-request-payer"] == "requester"
-    assert "/us-east-1/s3/" in record.headers["Authorization"]
+    assert run("headers", "--request-payer", "--region", "eu-west-3", "s3://sky/good.fits").exit_code == 0
+    wrong, right = server.requests
+    assert wrong.headers["x-amz-request-payer"] == "requester"
+    assert "/eu-west-3/s3/" in wrong.headers["Authorization"]
+    assert "/us-east-1/s3/" in right.headers["Authorization"], "and was learnt to be another"
 
 
-def test_the_demo_runs() -> None:
+def test_a_profile_signs_for_s3_and_for_nobody_else(
+    server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--profile says where credentials are, not that every host of the list may see them."""
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        f"[profile p]\naws_access_key_id = {server.access_key}\naws_secret_access_key = {server.secret_key}\n"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    server.public.add("sky")
+    assert run("headers", "--profile", "p", "s3://sky/good.fits").exit_code == 0
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert run("headers", "--profile", "p", server.url_for("sky", "good.fits")).exit_code == 0
+    assert ["authorization" in record.headers for record in server.requests] == [True, False]
+
+
+def test_warnings_are_shown_in_both_forms(server: ObjectServer) -> None:
+    """What is odd about a file goes to standard error, and into the JSON; other packages' warnings do not."""
+    server.put("sky", "odd.fits", primary() + b"junk")
+    result = run("headers", "--json", "s3://sky/odd.fits")
+    assert result.exit_code == 0
+    assert "behind HDU 0" in json.loads(result.stdout)[0]["warnings"][0]
+    assert result.stderr.startswith("warning: s3://sky/odd.fits: the bytes from 2880 on")
+
+
+def test_a_disk_that_is_full_is_one_line(server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps output from being written is said without a traceback."""
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("astro_cloud.cli.headers.as_table", full)
+    result = run("headers", "s3://sky/good.fits")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: [Errno 28] No space left on device\n"
+
+
+def test_the_region_option_must_be_a_region(server: ObjectServer) -> None:
+    """--region reaches the settings, which refuse what is no region's name."""
+    result = run("headers", "--region", "evil.example/", "s3://sky/good.fits")
+    assert result.exit_code == 2
+    assert "not the name of a region" in result.stderr
+
+
+def test_the_demo_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo reads a 45 GB cube in two round trips and says what that costs."""
+    made: list[ObjectServer] = []
+
+    def recorded(*arguments: Any, **options: Any) -> ObjectServer:
+        made.append(ObjectServer(*arguments, **options))
+        return made[0]
+
+    monkeypatch.setattr("astro_cloud.testing.ObjectServer", recorded)
     result = run("demo")
     assert result.exit_code == 0
+    assert made[0].requester_pays == {"stpubdata"}
+    assert made[0].public == set()
+    assert [record.status for record in made[0].requests] == [206, 206]
     assert "2 x 1282 x 2136 x 2078 float32" in result.stdout
     assert "2 requests in 2 round trips, 126,720 bytes" in result.stdout
     assert "$0.000012 against $4.10" in result.stdout

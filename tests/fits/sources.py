@@ -56,7 +56,7 @@ def header(*cards: str | bytes, end: bool = True) -> bytes:
 
 def primary(*cards: str | bytes, naxis: tuple[int, ...] = (), bitpix: int = 8, end: bool = True) -> bytes:
     """Make a primary header."""
-    axes = [f"NAXIS{number}  = {length:>20}" for number, length in enumerate(naxis, 1)]
+    axes = [f"{f'NAXIS{number}':<8}= {length:>20}" for number, length in enumerate(naxis, 1)]
     return header(
         "SIMPLE  =                    T", f"BITPIX  = {bitpix:>20}", f"NAXIS   = {len(naxis):>20}",
         *axes, *cards, end=end,
@@ -72,7 +72,7 @@ def extension(
     gcount: int = 1,
 ) -> bytes:
     """Make the header of an extension."""
-    axes = [f"NAXIS{number}  = {length:>20}" for number, length in enumerate(naxis, 1)]
+    axes = [f"{f'NAXIS{number}':<8}= {length:>20}" for number, length in enumerate(naxis, 1)]
     return header(
         f"XTENSION= '{kind:<8}'", f"BITPIX  = {bitpix:>20}", f"NAXIS   = {len(naxis):>20}", *axes,
         f"PCOUNT  = {pcount:>20}", f"GCOUNT  = {gcount:>20}", *cards,

@@ -30,6 +30,12 @@ def size_by_astropy(raw: bytes, *, is_primary: bool) -> int:
         (primary("GROUPS  = T", "PCOUNT  = 6", "GCOUNT  = 100", naxis=(0, 4, 5), bitpix=-32),
          "GROUPS", 4 * 100 * (6 + 20)),
         (primary("PCOUNT  = 6", "GCOUNT  = 100", naxis=(0, 4, 5), bitpix=-32), "PRIMARY", 0),
+        (primary("GROUPS  = T", "PCOUNT  = 6", "GCOUNT  = 9", naxis=(2, 4)), "PRIMARY", 8),
+        (extension("image", naxis=(2, 4)), "IMAGE", 8),
+        (primary(naxis=(1,) * 999), "PRIMARY", 1),
+        (primary(naxis=(1 << 59,), bitpix=64), "PRIMARY", 1 << 62),
+        (extension("IMAGE", naxis=()), "IMAGE", 0),
+        (extension("IMAGE", naxis=(), pcount=7), "IMAGE", 0),
     ],
 )  # fmt: skip
 def test_each_kind_of_hdu_has_the_size_of_the_standard(raw: bytes, kind: str, size: int) -> None:
@@ -83,6 +89,9 @@ def test_an_end_card_cut_off_is_not_found() -> None:
         (extension("BINTABLE", naxis=(8, 2), pcount=-5), "PCOUNT = -5 is negative", 400),
         (extension("IMAGE", naxis=(8, 2), gcount=-1), "GCOUNT = -1 is negative", 480),
         (header("XTENSION= 7", "BITPIX  = 8", "NAXIS   = 0"), "XTENSION is not a string", 0),
+        (header("XTENSION= 'IMAGE'", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 9"), "GCOUNT is missing", 0),
+        (header("XTENSION= 'X'", "BITPIX= 8", "NAXIS= 1", "NAXIS1= 9", "GCOUNT= 1"), "PCOUNT is missing", 0),
+        (primary(naxis=((1 << 59) + 1,), bitpix=64), "more than any file holds", 160),
     ],
 )
 def test_impossible_structure_is_an_error_that_names_the_card(raw: bytes, says: str, offset: int) -> None:
@@ -136,3 +145,26 @@ def test_padding_fills_blocks(size: int) -> None:
     """Padding adds less than a block and ends on a block."""
     assert padded(size) % BLOCK == 0
     assert 0 <= padded(size) - size < BLOCK
+
+
+@pytest.mark.parametrize("card", ["pcount  = 3000", "PCOUNT= 3000", "PCOUNT = 3000", "Pcount  =3000 / x"])
+def test_keywords_out_of_shape_are_read_as_meant(card: str) -> None:
+    """Lower case, or an equals sign out of its column, loses no HDU, as it loses none for astropy."""
+    raw = header("XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 4", "NAXIS2  = 5", card,
+                 "GCOUNT  = 1", "TFIELDS = 0")  # fmt: skip
+    assert read_structure(raw, primary=False).data_size == 3020
+
+
+@pytest.mark.parametrize(
+    "cards", [[], ["ZNAXIS  = 1", "ZNAXIS1 = -4", "ZBITPIX = 8"], ["ZNAXIS  = 0", "ZBITPIX = 12"]]
+)
+def test_a_compressed_image_that_makes_no_sense_is_a_table(cards: list[str]) -> None:
+    """Keywords that decide no length cannot make a file corrupt."""
+    raw = extension("BINTABLE", "ZIMAGE  = T", "TFIELDS = 1", *cards, naxis=(8, 2))
+    structure = read_structure(raw, primary=False)
+    assert (structure.compressed, structure.data_size) == (None, 16)
+
+
+def test_the_end_card_may_be_filled_with_nul() -> None:
+    """END followed by NUL bytes, as some writers leave it, is the end."""
+    assert find_end(b"SIMPLE  = T".ljust(80) + b"END".ljust(80, b"\0"), 0) == 160

@@ -246,3 +246,16 @@ def test_a_header_shows_itself(cube_server: ObjectServer) -> None:
     assert repr(header) == "<FITSHeader 1 (no name) IMAGE header [2880, 5760) data [5760, 45522371520)>"
     assert isinstance(header, FITSHeader)
     assert "fits" not in vars(header)
+
+
+@pytest.mark.parametrize("location", [None, b"s3://sky/key", 7])
+def test_a_location_is_text(location: object) -> None:
+    """Anything but text is an InvalidLocationError that says so."""
+    with pytest.raises(InvalidLocationError, match="a location is text"):
+        load_headers(location)
+
+
+def test_a_service_is_a_cloud_service(object_server: ObjectServer) -> None:
+    """A service's name as text is a mistake that names the choices."""
+    with pytest.raises(TypeError, match=r"CloudService\.S3"):
+        list(load_headers(put(object_server, primary()), "s3"))

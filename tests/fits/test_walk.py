@@ -75,13 +75,31 @@ def test_a_long_primary_header_costs_one_more(cards: int, round_trips: int) -> N
     assert len(source.asked) == round_trips
 
 
-def test_headers_as_long_as_the_one_before_cost_no_more() -> None:
-    """Files repeat themselves: once a long header was met, the next read is long enough for another."""
-    cards = [f"HISTORY {n}" for n in range(1500)]
-    image = extension("IMAGE", *cards, naxis=(1_000_000,)) + bytes(1_002_240)
-    source = Plain(primary() + image * 4)
-    assert len(list(walk(source))) == 5
-    assert len(source.asked) == 1 + 4, "the first long header costs one more, the other three only a hop"
+def images(*lengths: int) -> bytes:
+    """Make IMAGEs of 1 MB each whose headers have so many cards."""
+    return b"".join(
+        extension("IMAGE", *["HISTORY"] * (cards - 7), naxis=(1_000_000,)) + bytes(1_002_240)
+        for cards in lengths
+    )
+
+
+@pytest.mark.parametrize("lengths", [(1500,) * 5, (900, 1000, 1100, 1200, 1300), (1500, 40, 40, 1500, 40)])
+def test_headers_about_as_long_as_others_cost_no_more(lengths: tuple[int, ...]) -> None:
+    """Files repeat themselves: once a long header was met, the next reads are long enough for others."""
+    source = Plain(primary() + images(*lengths))
+    assert len(list(walk(source))) == 6
+    assert len(source.asked) == 5 + 1, "the first long header costs one more, all others only a hop"
+
+
+def test_one_long_header_does_not_make_all_reads_long() -> None:
+    """A long primary header says nothing of the others; a long extension is forgotten after a few."""
+    long_primary = primary(*["HISTORY"] * 18_000)
+    source = Plain(long_primary + images(*[40] * 20))
+    assert len(list(walk(source))) == 21
+    assert sum(stop - start for start, stop in source.asked) < 8 * len(long_primary) + 20 * WINDOW
+    source = Plain(primary() + images(3000, *[40] * 19))
+    assert len(list(walk(source))) == 21
+    assert sum(stop - start for start, stop in source.asked[-15:]) == 15 * WINDOW
 
 
 @given(
@@ -129,8 +147,27 @@ def test_sizes_beyond_32_bits() -> None:
 def test_trailing_bytes_are_left_out_with_a_warning(junk: bytes) -> None:
     """Bytes behind the last HDU that begin no other are named in a warning, and nothing is lost."""
     data = made(fits.PrimaryHDU(np.zeros(50_000, "u1")), fits.ImageHDU(np.zeros(7)))
+    source = Plain(data + junk)
     with pytest.warns(AstroCloudWarning, match=f"from {len(data)} on, behind HDU 1"):
-        assert len(list(walk(Plain(data + junk)))) == 2
+        assert len(list(walk(source))) == 2
+    assert len(source.asked) == 1
+
+
+def test_a_second_file_behind_the_first_is_not_lost_in_silence() -> None:
+    """Two files one after the other are an error that says where the second begins."""
+    headers = walk(Plain(primary() + primary()))
+    next(headers)
+    with pytest.raises(CorruptFITSError, match="a second file begins here") as caught:
+        next(headers)
+    assert (caught.value.hdu, caught.value.offset) == (1, 2880)
+
+
+def test_an_extension_keyword_out_of_shape_is_still_an_extension() -> None:
+    """XTENSION with a space too many begins an HDU, as it does for astropy."""
+    data = primary() + header(
+        "XTENSION = 'IMAGE   '", "BITPIX  = 8", "NAXIS   = 0", "PCOUNT  = 0", "GCOUNT  = 1"
+    )
+    assert [h.kind for h in walk(Plain(data))] == ["PRIMARY", "IMAGE"]
 
 
 def test_hierarch_continue_and_comment_cards_are_kept() -> None:
