@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, sigv4
@@ -28,6 +28,7 @@ from astro_cloud.auth.aws_credentials import (
     find_credentials,
     frozen,
 )
+from astro_cloud.auth.redirects import guard_redirects
 from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
 from astro_cloud.exceptions import CredentialsError
 from astro_cloud.forking import restart_after_fork
@@ -35,8 +36,7 @@ from astro_cloud.forking import restart_after_fork
 __all__ = ["AWSAuth"]
 
 _SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
-_OWN_PREFIX = "x-amz-"
-_SIGNED_PREFIXES = (_OWN_PREFIX, "if-")
+_SIGNED_PREFIXES = ("x-amz-", "if-")
 _HASH_CHUNK = 1 << 20
 
 
@@ -157,9 +157,7 @@ class AWSAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign `request`, and guard its redirects; called by `requests` once per call of its user."""
-        signed = self.sign(request)
-        signed.register_hook("response", _strip_for_strangers)  # type: ignore[no-untyped-call]
-        return signed
+        return guard_redirects(self.sign(request))
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; searches for credentials the first time."""
@@ -288,27 +286,6 @@ class AWSAuth(AuthBase):
             sigv4.canonical_uri(path, normalize=self.service != "s3"),
             sigv4.canonical_query_string(query) if query else "",
         )
-
-
-def _strip_for_strangers(response: Response, **_: Any) -> Response:
-    """Take our headers off a request that `requests` is about to send on to another origin.
-
-    It copies the request it sent, and by itself takes off no more than ``Authorization``.
-    """
-    request = response.request
-    target = response.headers.get("Location")
-    if response.is_redirect and target and not _leads_home(request.url or "", target):
-        for name in [name for name in request.headers if name.lower().startswith(_OWN_PREFIX)]:
-            del request.headers[name]
-        request.headers.pop("Authorization", None)
-    return response
-
-
-def _leads_home(url: str, target: str) -> bool:
-    try:
-        return endpoints.same_origin(url, urljoin(url, target))
-    except ValueError:
-        return False
 
 
 def _parsed_date(value: str | None) -> datetime | None:
