@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, sigv4
@@ -28,7 +29,7 @@ from astro_cloud.auth.aws_credentials import (
     find_credentials,
     frozen,
 )
-from astro_cloud.auth.redirects import guard_redirects
+from astro_cloud.auth.redirects import copy_to_send, follow, redirect_of
 from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
 from astro_cloud.exceptions import CredentialsError
 from astro_cloud.forking import restart_after_fork
@@ -38,6 +39,7 @@ __all__ = ["AWSAuth"]
 _SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
 _SIGNED_PREFIXES = ("x-amz-", "if-")
 _HASH_CHUNK = 1 << 20
+_REFUSED = frozenset({301, 307, 400, 401, 403})
 
 
 class _Keys(NamedTuple):
@@ -94,8 +96,10 @@ class AWSAuth(AuthBase):
     itself resolves dot segments of a URL it is given as text before any auth runs: write ``/b/../k``
     as ``/b/%2E%2E/k``, or let `astro_cloud.storage.Location` write it.
 
-    A redirect that `requests` follows to another origin is sent on without signature, token or any
-    other ``x-amz-*`` header; one to the same origin keeps the signature it had.
+    Where S3 redirects to itself (another region, another host of Amazon's), names another region, or
+    says that the token expired or the clock is wrong, the request is sent again, signed anew, whatever
+    ``allow_redirects`` says; not if its body cannot be rewound. A redirect that `requests` follows to
+    anybody else is sent on without signature, token or any other ``x-amz-*`` header.
 
     Signed are ``Host``, ``Content-Type``, ``Content-MD5``, ``Date``, ``Range``, every ``If-*`` and
     every ``x-amz-*`` header; others may be changed by proxies on the way.
@@ -156,8 +160,8 @@ class AWSAuth(AuthBase):
         self._start()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign `request`, and guard its redirects; called by `requests` once per call of its user."""
-        return guard_redirects(self.sign(request))
+        """Sign `request`, and follow its answers; called by `requests` once per call of its user."""
+        return follow(self.sign(request), self._renewed)
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; searches for credentials the first time."""
@@ -166,15 +170,16 @@ class AWSAuth(AuthBase):
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a prepared request in place, replacing an earlier signature, and return it."""
         keys = frozen(self._credentials())
-        amz_date = (self._clock() + self._clock_offset).strftime("%Y%m%dT%H%M%SZ")
+        amz_date = _amz_date((self._clock() + self._clock_offset).replace(microsecond=0))
+        spelled = _spelled(request.url or "", self.service)
+        request.url = spelled.url
         payload_hash = self._set_headers(request, amz_date, keys.token)
-        path, query = self._set_url(request)
 
-        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request))
+        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request, spelled.host))
         canonical_request = sigv4.canonical_request(
-            request.method or "GET", path, query, block, signed_headers, payload_hash
+            request.method or "GET", spelled.path, spelled.query, block, signed_headers, payload_hash
         )
-        region = self._region_of(request.url or "")
+        region = self._region_of(spelled)
         scope = sigv4.credential_scope(amz_date, region, self.service)
         key = sigv4.signing_key(keys.secret_key, amz_date[:8], region, self.service)
         signature = sigv4.signature(key, sigv4.string_to_sign(amz_date, scope, canonical_request))
@@ -209,9 +214,31 @@ class AWSAuth(AuthBase):
             self._forget(access_key)
             return "credentials"
         if refusal.region and refusal.region != region:
-            self._regions[_bucket_of(request.url or "")] = refusal.region
+            self._regions[_spelled(request.url or "", self.service).bucket] = refusal.region
             return "region"
         return None
+
+    def _renewed(self, response: Response, learnt: set[str]) -> PreparedRequest | None:
+        """Make the request that the same service wants instead of one it did not answer."""
+        request = response.request
+        url = redirect_of(response)
+        if not _credential_of(request)[0]:
+            return None  # not ours, or sent on to a stranger
+        if url is not None:
+            if not endpoints.same_service(request.url or "", url) or endpoints.is_presigned(url):
+                return None
+        elif response.status_code in _REFUSED:
+            refusal = Refusal.of(response.status_code, response.headers, response.content)
+            url = endpoints.regional_url(request.url or "", refusal.region or "")
+            lesson = self.learn(request, refusal) or ("region" if url != request.url else None)
+            if lesson is None or lesson in learnt:
+                return None
+            learnt.add(lesson)
+        else:
+            return None
+        again = copy_to_send(request)
+        again.url = url
+        return self.sign(again)
 
     def _credentials(self) -> CredentialsLike:
         if self._given is not None:
@@ -239,13 +266,10 @@ class AWSAuth(AuthBase):
             if current is None or frozen(current).access_key == access_key:
                 self._found = None
 
-    def _region_of(self, url: str) -> str:
-        learnt = self._regions.get(_bucket_of(url)) if self._regions else None
-        if learnt is not None:
-            return learnt
-        endpoint = endpoints.endpoint_of(endpoints.host_of(url))
+    def _region_of(self, spelled: _Spelled) -> str:
         region = (
-            (endpoint.region if endpoint is not None else None)
+            self._regions.get(spelled.bucket)
+            or spelled.region
             or self.region
             or os.environ.get("AWS_REGION")
             or os.environ.get("AWS_DEFAULT_REGION")
@@ -273,19 +297,56 @@ class AWSAuth(AuthBase):
             headers["x-amz-content-sha256"] = payload_hash
         return payload_hash
 
-    def _set_url(self, request: PreparedRequest) -> tuple[str, str]:
-        """Respell the request's URL as it is signed; return its canonical path and query."""
-        parts = urlsplit(request.url or "")
-        path = parts.path or "/"
-        if self.service == "s3":
-            path = sigv4.wire_path(path)
-        query = sigv4.wire_query(parts.query)
-        if (path, query) != (parts.path, parts.query):
-            request.url = parts._replace(path=path, query=query, fragment="").geturl()
-        return (
-            sigv4.canonical_uri(path, normalize=self.service != "s3"),
-            sigv4.canonical_query_string(query) if query else "",
-        )
+
+@lru_cache(maxsize=4)
+def _amz_date(second: datetime) -> str:
+    return second.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+class _Spelled(NamedTuple):
+    """A URL as it is sent and signed, and what it says of where it leads.
+
+    Attributes
+    ----------
+    url : str
+        As it goes over the wire, so that what is signed is what is sent.
+    path, query : str
+        Canonical.
+    host : str
+        As the Host header will be.
+    region : str or None
+        Named by the host.
+    bucket : str
+        The host, and the first segment of the path unless the host names the bucket: what a learnt
+        region holds for.
+    """
+
+    url: str
+    path: str
+    query: str
+    host: str
+    region: str | None
+    bucket: str
+
+
+@lru_cache(maxsize=256)
+def _spelled(url: str, service: str) -> _Spelled:
+    parts = urlsplit(url)
+    path, query = parts.path or "/", sigv4.wire_query(parts.query)
+    if service == "s3":
+        path = sigv4.wire_path(path)
+    endpoint = endpoints.endpoint_of(endpoints.host_of(url))
+    bucket = parts.netloc
+    if endpoint is None or endpoint.style == "path":
+        bucket += "/" + path[1:].partition("/")[0]
+    return _Spelled(
+        url=parts._replace(path=path, query=query, fragment="").geturl(),
+        path=sigv4.canonical_uri(path, normalize=service != "s3"),
+        query=sigv4.canonical_query_string(query),
+        host=endpoints.netloc_of(url),
+        region=endpoint.region if endpoint is not None else None,
+        bucket=bucket,
+    )
 
 
 def _parsed_date(value: str | None) -> datetime | None:
@@ -296,15 +357,6 @@ def _parsed_date(value: str | None) -> datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-def _bucket_of(url: str) -> str:
-    """Name the bucket that a learnt region holds for: the host, and the path's first segment."""
-    parts = urlsplit(url)
-    endpoint = endpoints.endpoint_of(endpoints.host_of(url))
-    if endpoint is not None and endpoint.style == "virtual-host":
-        return parts.netloc
-    return parts.netloc + "/" + parts.path[1:].partition("/")[0]
-
-
 def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:
     """Read access key, day and region out of a signed request; empty if it is not signed."""
     value = request.headers.get("Authorization", "")
@@ -312,19 +364,14 @@ def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:
     return (match[1], match[2], match[3]) if match else ("", "", "")
 
 
-def _headers_to_sign(request: PreparedRequest) -> Iterator[tuple[str, str]]:
+def _headers_to_sign(request: PreparedRequest, host: str) -> Iterator[tuple[str, str]]:
     host_given = False
-    for name, value in request.headers.items():
-        lower = name.lower()
-        if lower in _SIGNED_NAMES or lower.startswith(_SIGNED_PREFIXES):
-            host_given = host_given or lower == "host"
-            yield lower, _text(value)
+    for name, value in request.headers.lower_items():
+        if name in _SIGNED_NAMES or name.startswith(_SIGNED_PREFIXES):
+            host_given = host_given or name == "host"
+            yield name, value if isinstance(value, str) else value.decode("latin-1")
     if not host_given:
-        yield "host", endpoints.netloc_of(request.url or "")
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        yield "host", host
 
 
 def _payload_hash(body: Any) -> str:

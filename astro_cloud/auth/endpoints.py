@@ -26,6 +26,7 @@ __all__ = [
     "regional_url",
     "s3_host",
     "same_origin",
+    "same_service",
 ]
 
 DEFAULT_REGION = "us-east-1"
@@ -135,3 +136,9 @@ def is_presigned(url: str) -> bool:
 def same_origin(url: str, other: str) -> bool:
     """Tell whether two URLs share scheme, host and port (RFC 6454, section 5)."""
     return urlsplit(url).scheme == urlsplit(other).scheme and netloc_of(url) == netloc_of(other)
+
+
+def same_service(url: str, other: str) -> bool:
+    """Tell whether what signs for `url` may sign for `other`: the same origin, or S3's hosts over HTTPS."""
+    at_s3 = endpoint_of(host_of(url)) is not None and endpoint_of(host_of(other)) is not None
+    return same_origin(url, other) or (at_s3 and (other.startswith("https:") or url.startswith("http:")))

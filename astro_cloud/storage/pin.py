@@ -77,11 +77,7 @@ class Pin:
 
     def redirected(self, target: Target, url: str) -> Target:
         """Prepare the target a redirect leads to: signed at the same service, else stripped."""
-        host, before = endpoints.host_of(url), endpoints.host_of(target.url)
-        at_provider = endpoints.endpoint_of(host) is not None and endpoints.endpoint_of(before) is not None
-        safe = url.startswith("https:") or not target.url.startswith("https:")
-        ours = endpoints.same_origin(url, target.url) or (at_provider and safe)
-        if ours and not endpoints.is_presigned(url):
+        if endpoints.same_service(target.url, url) and not endpoints.is_presigned(url):
             return self.moved(target, url)
         return self._transport.target(url, auth=None, headers=_IDENTITY, exact=False, foreign=True)
 

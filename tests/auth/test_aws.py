@@ -24,7 +24,6 @@ from astro_cloud.auth.endpoints import regional_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.sigv4 import signing_key
 from astro_cloud.exceptions import CredentialsError
-from astro_cloud.testing import AccessKey, Fault, ObjectServer
 
 URL = "https://s3.us-east-1.amazonaws.com/bucket/key"
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
@@ -449,28 +448,3 @@ def test_credentials_of_the_metadata_server(monkeypatch: pytest.MonkeyPatch) -> 
         thread.join()
     assert "Credential=AKIDROLE/" in request.headers["Authorization"]
     assert request.headers["x-amz-security-token"] == "role-token"
-
-
-def test_a_redirect_to_a_stranger_carries_nothing_of_ours(object_server: ObjectServer, tmp_path: Any) -> None:
-    """Where requests follows a redirect to another origin, it takes no signature, token or x-amz-* along."""
-    object_server.credentials["AKIDTOKEN"] = AccessKey("AKIDTOKEN", "secret", session_token="very-secret")
-    object_server.put("sky", "a", b"here")
-    with ObjectServer(tmp_path, public=["sky"]) as stranger:
-        stranger.put("sky", "a", b"there")
-        auth = AWSAuth(True, access_key="AKIDTOKEN", secret_key="secret", session_token="very-secret")
-        object_server.inject(Fault.redirect(stranger.url_for("sky", "a")))
-        assert requests.get(object_server.url_for("sky", "a"), auth=auth).content == b"there"
-        (record,) = stranger.requests
-    names = {name.lower() for name in record.headers}
-    assert "authorization" not in names
-    assert not [name for name in names if name.startswith("x-amz-")]
-    assert "very-secret" not in str(record.headers.raw)
-
-
-def test_a_redirect_to_the_same_origin_keeps_the_headers(object_server: ObjectServer) -> None:
-    """At home nothing is taken off: the target is asked with the headers there were."""
-    object_server.put("sky", "a", b"here")
-    auth = AWSAuth(access_key=object_server.access_key, secret_key=object_server.secret_key)
-    url = object_server.url_for("sky", "a")
-    object_server.inject(Fault.redirect(url))
-    assert requests.get(url, auth=auth).content == b"here"
