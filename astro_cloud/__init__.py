@@ -10,6 +10,15 @@ Beside them: `astro_cloud.exceptions`, the command line in `astro_cloud.cli`, an
 `astro_cloud.testing`, a loopback object store for tests.
 """
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0.dev0"
 
-__all__ = ["__version__"]
+__all__ = ["Client", "Settings", "__version__", "presign"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("astro_cloud.storage"), name)
+    raise AttributeError(f"module 'astro_cloud' has no attribute {name!r}")

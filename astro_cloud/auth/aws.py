@@ -7,51 +7,32 @@ apart and put together.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, sigv4
-from astro_cloud.auth.aws_credentials import (
-    PLACES_SEARCHED,
-    CredentialsLike,
-    Found,
-    find_credentials,
-    frozen,
-)
+from astro_cloud.auth.aws_credentials import CredentialsLike, KeyRing, Keys
+from astro_cloud.auth.payload import SignedChunks, announce_chunks
+from astro_cloud.auth.payload import payload_hash as hash_of
 from astro_cloud.auth.redirects import copy_to_send, follow, redirect_of
 from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
+from astro_cloud.auth.spelling import Spelled, spelled
 from astro_cloud.exceptions import CredentialsError
-from astro_cloud.forking import restart_after_fork
 
 __all__ = ["AWSAuth"]
 
 _SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
 _SIGNED_PREFIXES = ("x-amz-", "if-")
-_HASH_CHUNK = 1 << 20
+_LONGEST = 7 * 24 * 3600
 _REFUSED = frozenset({301, 307, 400, 401, 403})
-
-
-class _Keys(NamedTuple):
-    access_key: str
-    secret_key: str
-    token: str | None
-
-    def get_frozen_credentials(self) -> _Keys:
-        return self
-
-    def __repr__(self) -> str:
-        return "_Keys(hidden)"
 
 
 def _utcnow() -> datetime:
@@ -101,6 +82,10 @@ class AWSAuth(AuthBase):
     ``allow_redirects`` says; not if its body cannot be rewound. A redirect that `requests` follows to
     anybody else is sent on without signature, token or any other ``x-amz-*`` header.
 
+    A body is hashed where it is bytes or a seekable file, which stays where it is. One that can be read
+    only once, and whose length is known, is signed in chunks while it is sent. Set the header
+    ``x-amz-content-sha256: UNSIGNED-PAYLOAD`` to leave it out of the signature.
+
     Signed are ``Host``, ``Content-Type``, ``Content-MD5``, ``Date``, ``Range``, every ``If-*`` and
     every ``x-amz-*`` header; others may be changed by proxies on the way.
 
@@ -131,33 +116,19 @@ class AWSAuth(AuthBase):
         if region is not None and not endpoints.is_region(region):
             raise ValueError(f"{region!r} is not the name of a region, such as 'us-east-1'")
         if access_key is not None and secret_key is not None:
-            credentials = _Keys(access_key, secret_key, session_token)
+            credentials = Keys(access_key, secret_key, session_token)
         self.request_payer = request_payer
         self.profile = profile
         self.region = region
         self.service = service
-        self._given = credentials
+        self._ring = KeyRing(credentials, profile)
         self._clock = clock
         self._clock_offset = timedelta()
         self._regions: dict[str, str] = {}
-        self._start()
-
-    def _start(self) -> None:
-        """Forget credentials that were found, so that a copy or a forked process finds its own."""
-        restart_after_fork(self, AWSAuth._start)
-        self._lock = threading.Lock()
-        self._found: Found | None = None
 
     def __repr__(self) -> str:
         shown = {"request_payer": self.request_payer, "profile": self.profile, "region": self.region}
         return f"AWSAuth({', '.join(f'{name}={value!r}' for name, value in shown.items() if value)})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_found")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._start()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign `request`, and follow its answers; called by `requests` once per call of its user."""
@@ -165,28 +136,92 @@ class AWSAuth(AuthBase):
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; searches for credentials the first time."""
-        return self._given is not None or self._search(again=False).credentials is not None
+        return self._ring.holds_any()
 
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a prepared request in place, replacing an earlier signature, and return it."""
-        keys = frozen(self._credentials())
+        keys = self._ring.keys()
         amz_date = _amz_date((self._clock() + self._clock_offset).replace(microsecond=0))
-        spelled = _spelled(request.url or "", self.service)
-        request.url = spelled.url
+        where = spelled(request.url or "", self.service)
+        request.url = where.url
         payload_hash = self._set_headers(request, amz_date, keys.token)
 
-        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request, spelled.host))
+        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request, where.host))
         canonical_request = sigv4.canonical_request(
-            request.method or "GET", spelled.path, spelled.query, block, signed_headers, payload_hash
+            request.method or "GET", where.path, where.query, block, signed_headers, payload_hash
         )
-        region = self._region_of(spelled)
+        region = self._region_of(where)
         scope = sigv4.credential_scope(amz_date, region, self.service)
         key = sigv4.signing_key(keys.secret_key, amz_date[:8], region, self.service)
         signature = sigv4.signature(key, sigv4.string_to_sign(amz_date, scope, canonical_request))
         request.headers["Authorization"] = sigv4.authorization(
             keys.access_key, scope, signed_headers, signature
         )
+        if payload_hash == sigv4.STREAMING_PAYLOAD:
+            length = int(request.headers["x-amz-decoded-content-length"])
+            chunks = SignedChunks(
+                request.body, length, key=key, amz_date=amz_date, scope=scope, seed=signature
+            )
+            request.body = chunks  # type: ignore[assignment]
         return request
+
+    def presign(self, url: str, expires: int = 3600, *, method: str = "GET") -> str:
+        """Sign a URL, so that anything that reads URLs can read it without these credentials.
+
+        Parameters
+        ----------
+        url : str
+            Of an object. Its region must be right, as nobody will be there to learn another.
+        expires : int
+            Seconds from now for which it is good, 1 to 604,800 (7 days); credentials with a session
+            token end it earlier if they expire before.
+        method : str
+            The one method it is good for.
+
+        Returns
+        -------
+        str
+            The URL with its signature: whoever has it can use it. Offers to pay if this auth does.
+
+        Raises
+        ------
+        ValueError
+            If `expires` is out of bounds, or the URL is signed already.
+        CredentialsError
+            If no credentials are found.
+        """
+        if not 1 <= expires <= _LONGEST:
+            raise ValueError(f"a URL can be signed for 1 to {_LONGEST} seconds (7 days), not {expires}")
+        if endpoints.is_presigned(url):
+            raise ValueError("this URL is signed already")
+        keys = self._ring.keys()
+        amz_date = _amz_date((self._clock() + self._clock_offset).replace(microsecond=0))
+        where = spelled(url, self.service)
+        region = self._region_of(where)
+        scope = sigv4.credential_scope(amz_date, region, self.service)
+        parameters = {
+            "X-Amz-Algorithm": sigv4.ALGORITHM,
+            "X-Amz-Credential": f"{keys.access_key}/{scope}",
+            "X-Amz-Date": amz_date,
+            "X-Amz-Expires": str(expires),
+            "X-Amz-SignedHeaders": "host",
+        }
+        if keys.token is not None:
+            parameters["X-Amz-Security-Token"] = keys.token
+        if self.request_payer:
+            parameters["x-amz-request-payer"] = "requester"
+        added = urlencode(parameters, quote_via=quote, safe="-_.~")
+        signed = where.url + ("&" if where.query else "?") + added
+        canonical_request = sigv4.canonical_request(
+            method,
+            where.path,
+            sigv4.canonical_query_string(urlsplit(signed).query),
+            *sigv4.canonical_headers([("host", where.host)]),
+            sigv4.UNSIGNED_PAYLOAD if self.service == "s3" else sigv4.EMPTY_PAYLOAD_HASH,
+        )
+        key = sigv4.signing_key(keys.secret_key, amz_date[:8], region, self.service)
+        signature = sigv4.signature(key, sigv4.string_to_sign(amz_date, scope, canonical_request))
+        return f"{signed}&X-Amz-Signature={signature}"
 
     def learn(self, request: PreparedRequest, refusal: Refusal) -> str | None:
         """Take from a refusal what lets the same request succeed.
@@ -210,11 +245,10 @@ class AWSAuth(AuthBase):
         if refusal.code == "RequestTimeTooSkewed" and server_time is not None:
             self._clock_offset = server_time - self._clock()
             return "clock"
-        if refusal.code in EXPIRED_CODES and self._given is None:
-            self._forget(access_key)
+        if refusal.code in EXPIRED_CODES and self._ring.renew(access_key):
             return "credentials"
         if refusal.region and refusal.region != region:
-            self._regions[_spelled(request.url or "", self.service).bucket] = refusal.region
+            self._regions[spelled(request.url or "", self.service).bucket] = refusal.region
             return "region"
         return None
 
@@ -240,40 +274,14 @@ class AWSAuth(AuthBase):
         again.url = url
         return self.sign(again)
 
-    def _credentials(self) -> CredentialsLike:
-        if self._given is not None:
-            return self._given
-        credentials = self._search(again=True).credentials
-        if credentials is None:
-            raise CredentialsError(f"no AWS credentials found; searched: {PLACES_SEARCHED}")
-        return credentials
-
-    def _search(self, *, again: bool) -> Found:
-        """Find credentials once; a search that found none is repeated if `again`."""
-        found = self._found
-        if found is None or (again and found.credentials is None):
-            with self._lock:
-                if self._found is found:
-                    self._found = find_credentials(self.profile)
-                found = self._found
-        return found or Found(None, None)
-
-    def _forget(self, access_key: str) -> None:
-        """Drop the credentials that a request was signed with, unless they were renewed meanwhile."""
-        with self._lock:
-            found = self._found
-            current = found.credentials if found is not None else None
-            if current is None or frozen(current).access_key == access_key:
-                self._found = None
-
-    def _region_of(self, spelled: _Spelled) -> str:
+    def _region_of(self, where: Spelled) -> str:
         region = (
-            self._regions.get(spelled.bucket)
-            or spelled.region
+            self._regions.get(where.bucket)
+            or where.region
             or self.region
             or os.environ.get("AWS_REGION")
             or os.environ.get("AWS_DEFAULT_REGION")
-            or (self._found.region if self._found is not None else None)
+            or self._ring.region
             or endpoints.DEFAULT_REGION
         )
         if not endpoints.is_region(region):
@@ -292,7 +300,14 @@ class AWSAuth(AuthBase):
             headers["x-amz-request-payer"] = "requester"
         payload_hash = headers.get("x-amz-content-sha256")
         if payload_hash != sigv4.UNSIGNED_PAYLOAD:
-            payload_hash = _payload_hash(request.body)
+            payload_hash = hash_of(request.body)
+        if payload_hash is None:
+            if self.service != "s3":
+                raise TypeError(
+                    f"{self.service} takes no body that cannot be read twice: give bytes or a file"
+                )
+            announce_chunks(request)
+            payload_hash = sigv4.STREAMING_PAYLOAD
         if self.service == "s3":
             headers["x-amz-content-sha256"] = payload_hash
         return payload_hash
@@ -301,52 +316,6 @@ class AWSAuth(AuthBase):
 @lru_cache(maxsize=4)
 def _amz_date(second: datetime) -> str:
     return second.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-class _Spelled(NamedTuple):
-    """A URL as it is sent and signed, and what it says of where it leads.
-
-    Attributes
-    ----------
-    url : str
-        As it goes over the wire, so that what is signed is what is sent.
-    path, query : str
-        Canonical.
-    host : str
-        As the Host header will be.
-    region : str or None
-        Named by the host.
-    bucket : str
-        The host, and the first segment of the path unless the host names the bucket: what a learnt
-        region holds for.
-    """
-
-    url: str
-    path: str
-    query: str
-    host: str
-    region: str | None
-    bucket: str
-
-
-@lru_cache(maxsize=256)
-def _spelled(url: str, service: str) -> _Spelled:
-    parts = urlsplit(url)
-    path, query = parts.path or "/", sigv4.wire_query(parts.query)
-    if service == "s3":
-        path = sigv4.wire_path(path)
-    endpoint = endpoints.endpoint_of(endpoints.host_of(url))
-    bucket = parts.netloc
-    if endpoint is None or endpoint.style == "path":
-        bucket += "/" + path[1:].partition("/")[0]
-    return _Spelled(
-        url=parts._replace(path=path, query=query, fragment="").geturl(),
-        path=sigv4.canonical_uri(path, normalize=service != "s3"),
-        query=sigv4.canonical_query_string(query),
-        host=endpoints.netloc_of(url),
-        region=endpoint.region if endpoint is not None else None,
-        bucket=bucket,
-    )
 
 
 def _parsed_date(value: str | None) -> datetime | None:
@@ -372,30 +341,3 @@ def _headers_to_sign(request: PreparedRequest, host: str) -> Iterator[tuple[str,
             yield name, value if isinstance(value, str) else value.decode("latin-1")
     if not host_given:
         yield "host", host
-
-
-def _payload_hash(body: Any) -> str:
-    if not body:
-        return sigv4.EMPTY_PAYLOAD_HASH
-    if isinstance(body, str):
-        body = body.encode()
-    if isinstance(body, bytes | bytearray | memoryview):
-        return hashlib.sha256(body).hexdigest()
-    try:
-        start = body.tell()
-    except (AttributeError, OSError):
-        raise TypeError(
-            f"a body of type {type(body).__name__} cannot be signed: it cannot be read twice. "
-            "Give bytes or a seekable file, or set the header 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
-        ) from None
-    try:
-        return _stream_hash(body)
-    finally:
-        body.seek(start)
-
-
-def _stream_hash(stream: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := stream.read(_HASH_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from astro_cloud.exceptions import CredentialsError
+from astro_cloud.forking import restart_after_fork
 
-__all__ = ["PLACES_SEARCHED", "CredentialsLike", "Found", "find_credentials", "frozen"]
+__all__ = ["PLACES_SEARCHED", "CredentialsLike", "Found", "KeyRing", "Keys", "find_credentials", "frozen"]
 
 PLACES_SEARCHED = (
     "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), "
@@ -33,6 +35,21 @@ class CredentialsLike(Protocol):
 
     def get_frozen_credentials(self) -> Any:
         """Return an object with ``access_key``, ``secret_key`` and ``token`` (str or None)."""
+
+
+class Keys(NamedTuple):
+    """Explicit keys, with botocore's protocol."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def get_frozen_credentials(self) -> Keys:
+        """Return the keys: they never change."""
+        return self
+
+    def __repr__(self) -> str:
+        return "Keys(hidden)"
 
 
 class Found(NamedTuple):
@@ -112,3 +129,82 @@ def _metadata_server_answers(session: Any) -> bool:
     except OSError:
         return False
     return True
+
+
+class KeyRing:
+    """The credentials of one auth: given, or found once and kept; safe to use from many threads.
+
+    Parameters
+    ----------
+    given : CredentialsLike, optional
+        Used as they are, and pickled.
+    profile : str, optional
+        Where to find credentials, if none are given; what is found is not pickled.
+    """
+
+    def __init__(self, given: CredentialsLike | None, profile: str | None) -> None:
+        self._given = given
+        self._profile = profile
+        self._start()
+
+    def _start(self) -> None:
+        """Forget what was found, so that a copy or a forked process finds its own."""
+        restart_after_fork(self, KeyRing._start)
+        self._lock = threading.Lock()
+        self._found: Found | None = None
+
+    def __repr__(self) -> str:
+        return "KeyRing(hidden)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_given": self._given, "_profile": self._profile}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    @property
+    def region(self) -> str | None:
+        """The region of the profile that credentials were found in, once they were looked for."""
+        return self._found.region if self._found is not None else None
+
+    def holds_any(self) -> bool:
+        """Tell whether there are credentials; searches the first time."""
+        return self._given is not None or self._search(again=False).credentials is not None
+
+    def keys(self) -> Any:
+        """Return access key, secret key and token that belong together; see `frozen`.
+
+        Raises
+        ------
+        CredentialsError
+            If there are none, naming the places searched, or they cannot be refreshed or sent.
+        """
+        credentials = self._given or self._search(again=True).credentials
+        if credentials is None:
+            raise CredentialsError(f"no AWS credentials found; searched: {PLACES_SEARCHED}")
+        return frozen(credentials)
+
+    def renew(self, access_key: str) -> bool:
+        """Drop the credentials a request was signed with, unless they were renewed meanwhile.
+
+        Returns False where credentials were given: nobody knows of others.
+        """
+        if self._given is not None:
+            return False
+        with self._lock:
+            found = self._found
+            current = found.credentials if found is not None else None
+            if current is None or frozen(current).access_key == access_key:
+                self._found = None
+        return True
+
+    def _search(self, *, again: bool) -> Found:
+        """Find credentials once; a search that found none is repeated if `again`."""
+        found = self._found
+        if found is None or (again and found.credentials is None):
+            with self._lock:
+                if self._found is found:
+                    self._found = find_credentials(self._profile)
+                found = self._found
+        return found or Found(None, None)

@@ -20,12 +20,14 @@ from urllib.parse import quote, unquote_to_bytes
 __all__ = [
     "ALGORITHM",
     "EMPTY_PAYLOAD_HASH",
+    "STREAMING_PAYLOAD",
     "UNSIGNED_PAYLOAD",
     "authorization",
     "canonical_headers",
     "canonical_query_string",
     "canonical_request",
     "canonical_uri",
+    "chunk_string_to_sign",
     "credential_scope",
     "signature",
     "signing_key",
@@ -36,6 +38,7 @@ __all__ = [
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+STREAMING_PAYLOAD = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 EMPTY_PAYLOAD_HASH = hashlib.sha256(b"").hexdigest()
 
 _UNRESERVED = "-._~"
@@ -147,6 +150,12 @@ def string_to_sign(amz_date: str, scope: str, canonical_request: str) -> str:
     """Join algorithm, time (``YYYYMMDDTHHMMSSZ``), scope and the canonical request's SHA-256."""
     digest = hashlib.sha256(canonical_request.encode()).hexdigest()
     return f"{ALGORITHM}\n{amz_date}\n{scope}\n{digest}"
+
+
+def chunk_string_to_sign(amz_date: str, scope: str, previous_signature: str, data: bytes) -> str:
+    """Join what the signature of one chunk of a streamed body covers (of none, for the last)."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{ALGORITHM}-PAYLOAD\n{amz_date}\n{scope}\n{previous_signature}\n{EMPTY_PAYLOAD_HASH}\n{digest}"
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ import click
 from astro_cloud import __version__
 from astro_cloud.cli.demo import demo
 from astro_cloud.cli.headers import headers
+from astro_cloud.cli.presign import presign
 
 __all__ = ["main"]
 
@@ -34,3 +35,4 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(headers)
+main.add_command(presign)

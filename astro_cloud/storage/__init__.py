@@ -3,7 +3,18 @@
 from astro_cloud.storage.client import Client
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.pinned import PinnedObject
+from astro_cloud.storage.presign import presign
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.usage import S3_LIST_PRICES, ListPrices, Spent, Usage
 
-__all__ = ["S3_LIST_PRICES", "Client", "ListPrices", "Location", "PinnedObject", "Settings", "Spent", "Usage"]
+__all__ = [
+    "S3_LIST_PRICES",
+    "Client",
+    "ListPrices",
+    "Location",
+    "PinnedObject",
+    "Settings",
+    "Spent",
+    "Usage",
+    "presign",
+]

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from requests import Session
-from requests.auth import HTTPBasicAuth
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from astro_cloud.auth import endpoints
 from astro_cloud.auth.aws import AWSAuth
@@ -109,23 +109,47 @@ class Client:
             If `request_payer` is asked for and there are no credentials to charge.
         """
         location = Location.parse(location, self.settings)
-        transport = self._resources.transport
         presigned = endpoints.is_presigned(location.url)  # S3 takes no other signature, nor unsigned headers
-        chosen = Anonymous() if presigned else auth or self._auth or transport.session_auth
-        if isinstance(chosen, tuple):
-            chosen = HTTPBasicAuth(*chosen)
-        inferred = chosen is None
-        if inferred:
-            chosen = auth_for(
-                location.url,
-                service=service,
-                endpoint_url=self.settings.s3_endpoint(),
-                request_payer=request_payer,
-                aws=self._aws,
-            )
-        paying = request_payer and not presigned
-        pin = Pin(transport, location, chosen, inferred=inferred, request_payer=paying)
+        chosen = self._chosen(auth)
+        pin = Pin(
+            self._resources.transport,
+            location,
+            Anonymous()
+            if presigned
+            else chosen or self._inferred(location, service, request_payer, self._aws),
+            inferred=chosen is None,
+            request_payer=request_payer and not presigned,
+        )
         return PinnedObject(self._resources, pin)
+
+    def auth_of(self, location: Location, *, auth: Any = None, request_payer: bool = False) -> Any:
+        """Return what signs for a location outside of this client's own requests; None for nobody.
+
+        Takes `auth` and `request_payer` as `pin` does; an auth that is inferred offers to pay itself.
+        """
+        paying = AWSAuth(
+            request_payer,
+            profile=self.settings.profile,
+            region=self.settings.region,
+            clock=self.settings.clock,
+        )
+        return self._chosen(auth) or self._inferred(location, None, request_payer, paying)
+
+    def _chosen(self, auth: Any) -> Any:
+        """Return the auth that somebody gave: for an object, the client or its session."""
+        chosen = auth or self._auth or self._resources.transport.session_auth
+        return HTTPBasicAuth(*chosen) if isinstance(chosen, tuple) else chosen
+
+    def _inferred(
+        self, location: Location, service: CloudService | None, request_payer: bool, aws: AWSAuth
+    ) -> AuthBase | None:
+        return auth_for(
+            location.url,
+            service=service,
+            endpoint_url=self.settings.s3_endpoint(),
+            request_payer=request_payer,
+            aws=aws,
+        )
 
     def read_ranges(
         self, location: str | Location, ranges: Sequence[tuple[int, int]], **options: Any

@@ -146,8 +146,8 @@ def test_bodies_are_hashed_and_left_as_they_were(body: Any) -> None:
     assert request.headers["Authorization"].endswith(signature_by_botocore(request, "us-east-1"))
 
 
-def test_a_body_that_cannot_be_read_twice_is_refused() -> None:
-    """A generator cannot be hashed and sent: the error names what can."""
+def test_a_body_of_unknown_length_is_refused() -> None:
+    """A generator can be neither hashed nor announced: the error names what can."""
     request = prepared(method="PUT", data=iter([b"a", b"b"]))
     with pytest.raises(TypeError, match="UNSIGNED-PAYLOAD"):
         AWSAuth(**KEYS).sign(request)
@@ -242,7 +242,8 @@ class Rotating:
 
 def test_credentials_are_asked_for_each_request() -> None:
     """An object with botocore's protocol decides itself when to refresh; key and token stay together."""
-    auth = AWSAuth(credentials=Rotating())
+    rotating = Rotating()
+    auth = AWSAuth(credentials=rotating)
     torn: list[PreparedRequest] = []
 
     def sign() -> None:
@@ -258,7 +259,7 @@ def test_credentials_are_asked_for_each_request() -> None:
     for thread in threads:
         thread.join()
     assert torn == []
-    assert auth._given.served == 400
+    assert rotating.served == 400
 
 
 def test_no_secret_shows(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +346,7 @@ def test_threads_that_meet_an_expired_key_search_once(monkeypatch: pytest.Monkey
         searches.append(profile)
         return Found(next(found), None)
 
-    monkeypatch.setattr("astro_cloud.auth.aws.find_credentials", find)
+    monkeypatch.setattr("astro_cloud.auth.aws_credentials.find_credentials", find)
     auth = AWSAuth()
     first, second = auth.sign(prepared()), auth.sign(prepared())
     for request in (first, second):

@@ -185,6 +185,21 @@ def test_the_demo_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "$0.000012 against $4.10" in result.stdout
 
 
+def test_presign_prints_a_url_that_nobody_else_can_make(server: ObjectServer) -> None:
+    """The URL names object and time; who has no credentials, or no such time, gets a line instead."""
+    result = run("presign", "s3://sky/good.fits", "--expires", "60", "--request-payer")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{server.url}/sky/good.fits?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+    assert "&X-Amz-Expires=60&" in result.stdout
+    assert "&x-amz-request-payer=requester&X-Amz-Signature=" in result.stdout
+    assert len(server.requests) == 0
+    assert run("presign", "s3://sky/good.fits", "--expires", "604801").exit_code == 2
+    for arguments in (["--anonymous", "s3://sky/good.fits"], ["https://archive.example/a.fits"], ["sky"]):
+        refused = run("presign", *arguments)
+        assert refused.exit_code == 1
+        assert refused.stderr.startswith("error: ")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["headers", "--help"], ["demo", "-h"], ["--version"]])
 def test_help_is_there(arguments: list[str]) -> None:
     """Every command explains itself."""

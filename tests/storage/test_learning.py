@@ -72,7 +72,7 @@ def test_a_client_searches_credentials_once(
         searches.append(profile)
         return Found(Credentials(sky.access_key, sky.secret_key) if exists else None, sky.region)
 
-    monkeypatch.setattr(aws, "find_credentials", find)
+    monkeypatch.setattr("astro_cloud.auth.aws_credentials.find_credentials", find)
     client = make_client(endpoint_url=sky.url)
     assert [read(client), read(client), read(client)] == PARTS[:1] * 3
     assert len(searches) == 1
