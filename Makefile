@@ -47,6 +47,7 @@ bench: ## Compare with other packages, which get a virtual environment of their 
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.with-bench
 	@echo "== the benchmarks"
 	.venv-bench/bin/python tests/benchmarks/headers.py $(ARGS)
+	.venv-bench/bin/python tests/benchmarks/signing.py
 
 docs: $(VENV)/.with-docs ## Build the documentation into docs/_build/html
 	@echo "== the documentation"

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from tests import corpora
-from tests.servers import ceph, swift
+from tests.servers import ceph, rclone, swift
 from tests.servers.process import RunningServer
 
 TOOK_PART = pytest.StashKey[list[str]]()
@@ -50,6 +50,14 @@ def swift_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """OpenStack Swift with its S3 API."""
     with swift.swift() as server:
         _note(pytestconfig, swift)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
+    """rclone, serving a folder as S3."""
+    with rclone.rclone() as server:
+        _note(pytestconfig, rclone)
         yield server
 
 

@@ -27,6 +27,8 @@ AWS4_TESTSUITE = CACHE / "aws4_testsuite"
 FITSIO_FILES = CACHE / "fitsio"
 #: A virtual environment with OpenStack Swift.
 SWIFT_VENV = CACHE / "swift"
+#: A virtual environment with the program rclone.
+RCLONE_VENV = CACHE / "rclone"
 
 #: What a FITS file is called; `.Z` is compress(1), which CFITSIO reads and astropy reads with an extra.
 FITS_SUFFIXES = (".fits", ".fit", ".fits.fz", ".fits.gz", ".fits.bz2", ".fits.Z")

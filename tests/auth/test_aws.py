@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -449,3 +450,20 @@ def test_credentials_of_the_metadata_server(monkeypatch: pytest.MonkeyPatch) -> 
         thread.join()
     assert "Credential=AKIDROLE/" in request.headers["Authorization"]
     assert request.headers["x-amz-security-token"] == "role-token"
+
+
+def test_signing_keeps_nothing() -> None:
+    """Ten thousand signatures, of ten thousand URLs, leave no growing memory behind."""
+    auth = AWSAuth(**KEYS, clock=lambda: NOON)
+
+    def sign(count: int) -> int:
+        for number in range(count):
+            auth.sign(prepared(f"https://s3.amazonaws.com/bucket/{number}"))
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = sign(1000)
+        assert sign(10_000) - before < 100_000
+    finally:
+        tracemalloc.stop()
