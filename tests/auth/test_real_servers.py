@@ -174,6 +174,18 @@ def test_listing_by_prefix_finds_the_key(
     assert keys_of(answer.content) == [key for key in ODD_KEYS.values() if key.startswith(prefix)]
 
 
+@over_keys
+def test_a_bucket_in_the_host_is_signed_for(
+    judge: RunningServer, session: requests.Session, key: str
+) -> None:
+    """Virtual-host style: the bucket stands in the Host that is signed, the path is the key alone."""
+    request = requests.Request("GET", judge.url, headers={"Host": f"{BUCKET}.localhost"}).prepare()
+    request.url = judge.url + "/" + wire_path(BUCKET, key).removeprefix(f"/{BUCKET}/")
+    assert session.send(auth_for(judge).sign(request)).content == content_of(key)
+    request.headers["Host"] = f"{OUR_BUCKET}.localhost"
+    assert session.send(request).status_code == 403
+
+
 def test_a_wrong_region_is_refused_where_it_is_checked(
     swift_server: RunningServer, session: requests.Session
 ) -> None:

@@ -64,6 +64,7 @@ osd_op_num_shards = 1
 rgw_frontends = beast endpoint=127.0.0.1:{rgw} tcp_nodelay=1
 rgw_enable_apis = s3, admin
 rgw_s3_auth_use_sts = false
+rgw_dns_name = localhost
 rgw_thread_pool_size = 64
 rgw_override_bucket_index_max_shards = 1
 rgw_gc_max_objs = 2
