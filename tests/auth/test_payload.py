@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,27 +11,13 @@ from hypothesis import strategies as st
 
 from astro_cloud.auth import AWSAuth, sigv4
 from astro_cloud.auth.payload import CHUNK, SignedChunks, encoded_length
+from tests.auth.streams import Once
 from tests.servers.process import RunningServer
 
 DATE, SCOPE = "20130524T000000Z", "20130524/us-east-1/s3/aws4_request"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEY = sigv4.signing_key(SECRET, "20130524", "us-east-1", "s3")
 SEED = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
-
-
-class Once:
-    """A stream of known length that can be read once, in pieces of its own choice."""
-
-    def __init__(self, data: bytes, piece: int = 1000, announced: int | None = None) -> None:
-        self._pieces = [data[at : at + piece] for at in range(0, len(data), piece)]
-        self._length = len(data) if announced is None else announced
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self._pieces:
-            yield self._pieces.pop(0)
 
 
 def auth_for(judge: RunningServer) -> AWSAuth:

@@ -19,6 +19,8 @@ from pathlib import Path
 from tests.servers.process import Processes, RunningServer, free_ports
 from tests.servers.signed import ask
 
+#: What the first user may take on through STS.
+ROLE = "reader"
 REGION = "us-east-1"
 ALICE = ("alice", "ASTROCLOUDALICE00000", "alice/secret+of+forty+characters/0000000")
 BOB = ("bob", "ASTROCLOUDBOB0000000", "bob/secret+of+forty+characters/000000000")
@@ -62,8 +64,9 @@ memstore_device_bytes = 4294967296
 osd_op_num_shards = 1
 [client.rgw]
 rgw_frontends = beast endpoint=127.0.0.1:{rgw} tcp_nodelay=1
-rgw_enable_apis = s3, admin
-rgw_s3_auth_use_sts = false
+rgw_enable_apis = s3, admin, sts, iam
+rgw_s3_auth_use_sts = true
+rgw_sts_key = astro-cloud-test
 rgw_dns_name = localhost
 rgw_thread_pool_size = 64
 rgw_override_bucket_index_max_shards = 1
@@ -105,6 +108,7 @@ def ceph() -> Iterator[RunningServer]:
             processes.wait_for([rgw])
             for user in (ALICE, BOB):
                 _add_user(processes, *user)
+            _add_role(processes)
             yield RunningServer(
                 name="ceph",
                 url=f"http://127.0.0.1:{rgw}",
@@ -155,6 +159,23 @@ def _start_store(processes: Processes, folder: Path) -> None:
     processes.run("osd-new", "ceph", "osd", "new", osd)
     processes.run("osd-mkfs", "ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
     processes.start("osd", "ceph-osd", "-f", "-i", "0")
+
+
+def _add_role(processes: Processes) -> None:
+    """Make the role `ROLE`, that the first user may take on and that may do everything with objects."""
+    who = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [f"arn:aws:iam:::user/{ALICE[0]}"]},
+        "Action": "sts:AssumeRole",
+    }
+    what = {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}
+    trust, policy = (json.dumps({"Version": "2012-10-17", "Statement": [each]}) for each in (who, what))
+    admin = ("radosgw-admin", "-n", "client.rgw")
+    name = ("--role-name", ROLE)
+    processes.run("role", *admin, "role", "create", *name, "--path", "/", "--assume-role-policy-doc", trust)
+    processes.run(
+        "role-policy", *admin, "role-policy", "put", *name, "--policy-name", "all", "--policy-doc", policy
+    )
 
 
 def _add_user(processes: Processes, name: str, access_key: str, secret_key: str) -> None:
