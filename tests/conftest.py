@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 
 from tests import corpora
-from tests.servers import ceph, rclone, swift
+from tests.servers import azurite, ceph, rclone, swift
+from tests.servers.azurite import RunningAzurite
 from tests.servers.process import RunningServer
 
 TOOK_PART = pytest.StashKey[list[str]]()
@@ -34,6 +35,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("AWS_CONFIG_FILE", os.path.join(home, "config"))
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.path.join(home, "credentials"))
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
         yield
 
 
@@ -58,6 +60,16 @@ def rclone_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """rclone, serving a folder as S3."""
     with rclone.rclone() as server:
         _note(pytestconfig, rclone)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
+    """Azurite; a test that asks for it is skipped where there is no Node to run it."""
+    if not azurite.installed():
+        pytest.skip("node and npm are not on PATH")
+    with azurite.azurite() as server:
+        _note(pytestconfig, azurite)
         yield server
 
 

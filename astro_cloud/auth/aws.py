@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -241,7 +240,7 @@ class AWSAuth(AuthBase):
             sending once more is worthwhile. None if there is nothing to learn.
         """
         access_key, _, region = _credential_of(request)
-        server_time = _parsed_date(refusal.date)
+        server_time = refusal.server_time
         if refusal.code == "RequestTimeTooSkewed" and server_time is not None:
             self._clock_offset = server_time - self._clock()
             return "clock"
@@ -316,14 +315,6 @@ class AWSAuth(AuthBase):
 @lru_cache(maxsize=4)
 def _amz_date(second: datetime) -> str:
     return second.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-def _parsed_date(value: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value or "")
-    except (TypeError, ValueError):
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:

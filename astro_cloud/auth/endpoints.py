@@ -8,6 +8,7 @@ Reference: Amazon S3 User Guide, "Virtual hosting of buckets" and "Amazon S3 end
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +19,10 @@ __all__ = [
     "DEFAULT_REGION",
     "SIGNATURE_PARAMETERS",
     "Endpoint",
+    "Provider",
     "endpoint_of",
     "host_of",
+    "is_loopback",
     "is_presigned",
     "is_region",
     "netloc_of",
@@ -45,6 +48,16 @@ _S3_HOST = re.compile(
 )
 
 
+_SPACES_HOST = re.compile(r"(?:(?P<bucket>[^/@:]+)\.)?(?P<region>[a-z]{3}\d+)\.digitaloceanspaces\.com")
+_GCS_HOST = re.compile(r"(?:(?P<bucket>[^/@:]+)\.)?storage\.googleapis\.com")
+_AZURE_HOST = re.compile(
+    r"[a-z0-9]{3,24}(?:-secondary)?(?:\.z\d\d)?\.blob\."
+    r"(?:core\.windows\.net|storage\.azure\.net|core\.chinacloudapi\.cn|core\.usgovcloudapi\.net)"
+)
+
+Provider = Literal["aws", "spaces", "gcp", "azure"]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A provider's host, taken apart.
@@ -52,16 +65,16 @@ class Endpoint:
     Attributes
     ----------
     provider : str
-        ``"aws"``.
+        ``"aws"``, ``"spaces"`` (DigitalOcean), ``"gcp"`` or ``"azure"``.
     region : str or None
-        Named by the host, or None where one host serves every region.
+        Named by the host, or None where it names none.
     style : {"path", "virtual-host"}
         Where the bucket stands: first segment of the path, or first labels of the host.
     bucket : str or None
         The bucket of a virtual-host address.
     """
 
-    provider: Literal["aws"]
+    provider: Provider
     region: str | None
     style: Literal["path", "virtual-host"]
     bucket: str | None
@@ -70,13 +83,18 @@ class Endpoint:
 @lru_cache(maxsize=256)
 def endpoint_of(host: str) -> Endpoint | None:
     """Recognise a provider's host name (without port), or return None for any other host."""
-    match = _S3_HOST.fullmatch(host.lower())
-    if match is None:
-        return None
-    bucket = match["bucket"]
-    return Endpoint(
-        "aws", match["region"] or match["legacy_region"], "path" if bucket is None else "virtual-host", bucket
-    )
+    host = host.lower()
+    if match := _S3_HOST.fullmatch(host):
+        return _endpoint("aws", match["region"] or match["legacy_region"], match["bucket"])
+    if match := _SPACES_HOST.fullmatch(host):
+        return _endpoint("spaces", match["region"], match["bucket"])
+    if match := _GCS_HOST.fullmatch(host):
+        return _endpoint("gcp", None, match["bucket"])
+    return _endpoint("azure", None, None) if _AZURE_HOST.fullmatch(host) else None
+
+
+def _endpoint(provider: Provider, region: str | None, bucket: str | None) -> Endpoint:
+    return Endpoint(provider, region, "path" if bucket is None else "virtual-host", bucket)
 
 
 def s3_host(region: str | None) -> str:
@@ -139,6 +157,24 @@ def same_origin(url: str, other: str) -> bool:
 
 
 def same_service(url: str, other: str) -> bool:
-    """Tell whether what signs for `url` may sign for `other`: the same origin, or S3's hosts over HTTPS."""
-    at_s3 = endpoint_of(host_of(url)) is not None and endpoint_of(host_of(other)) is not None
-    return same_origin(url, other) or (at_s3 and (other.startswith("https:") or url.startswith("http:")))
+    """Tell whether what signs for `url` may sign for `other`.
+
+    That is the same origin, or another host of the same provider, if it is not Azure, whose hosts are
+    different people's accounts; and never less safe than before.
+    """
+    if same_origin(url, other):
+        return True
+    here, there = endpoint_of(host_of(url)), endpoint_of(host_of(other))
+    if here is None or there is None or here.provider != there.provider or here.provider == "azure":
+        return False
+    return other.startswith("https:") or url.startswith("http:")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine (RFC 6761, section 6.3, for ``localhost``)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

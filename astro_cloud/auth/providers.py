@@ -7,6 +7,7 @@ the user configured, and to the service the user named; every other host is read
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
@@ -39,6 +40,14 @@ class Anonymous(AuthBase):
         return "Anonymous()"
 
 
+_SERVICES: dict[CloudService, endpoints.Provider] = {
+    CloudService.S3: "aws",
+    CloudService.ObjectStorage: "gcp",
+    CloudService.BlobStorage: "azure",
+    CloudService.Spaces: "spaces",
+}
+
+
 def auth_for(
     url: str,
     *,
@@ -56,9 +65,9 @@ def auth_for(
     service : CloudService, optional
         The provider, where the host name does not tell; naming it vouches for the host.
     endpoint_url : str, optional
-        An endpoint the user configured: its host is signed for too.
+        An S3-compatible endpoint the user configured: its host is signed for too.
     request_payer : bool
-        Offer to pay for requests to requester-pays buckets.
+        Offer to pay for requests to requester-pays buckets, at S3.
     aws : AWSAuth, optional
         Given out for S3 as it is, so that many calls search for credentials once; whether it offers
         to pay is its own. By default a new one, that does as `request_payer` says.
@@ -66,33 +75,28 @@ def auth_for(
     Returns
     -------
     AuthBase or None
-        `AWSAuth` at S3 where credentials exist, `Anonymous` at S3 where none do, None for any other
-        host, so that `requests` applies its own rules (``~/.netrc``).
+        At a provider the auth of its kind where credentials exist, `Anonymous` where none do; None for
+        any other host, so that `requests` applies its own rules (``~/.netrc``).
 
     Raises
     ------
     CredentialsError
-        If `request_payer` is asked for and there is nobody to charge, or `service` is one this
-        version cannot sign for.
+        If `request_payer` is asked for, and there is nobody to charge, or no way to.
+    TypeError
+        If `service` is not a CloudService.
     """
     if not isinstance(service, CloudService | None):
         raise TypeError(f"service is one of {', '.join(map(str, CloudService))}, not {service!r}")
-    if service not in (None, CloudService.S3):
-        raise CredentialsError(
-            f"{service} is not signed for by this version: pass auth= with a requests auth of your own, "
-            "or leave service out to read a public object by its https:// URL"
-        )
     if endpoints.is_presigned(url):
         return Anonymous()
-    if service is None and not _is_s3(url, endpoint_url):
-        if request_payer:
-            raise CredentialsError(
-                f"{endpoints.host_of(url)} is not known to be an S3 endpoint, so no credentials are sent "
-                "to it to pay for requests: pass service=CloudService.S3, auth=AWSAuth(request_payer=True), "
-                "or configure it as endpoint_url"
-            )
+    provider = _SERVICES[service] if service is not None else _provider_of(url, endpoint_url)
+    if request_payer and provider != "aws":
+        raise CredentialsError(
+            _PAYING_ELSEWHERE.get(provider, _PAYING_A_STRANGER).format(endpoints.host_of(url))
+        )
+    if provider is None:
         return None
-    auth = aws or AWSAuth(request_payer)
+    auth = aws or AWSAuth(request_payer) if provider == "aws" else _auth_of(provider)
     if auth.has_credentials():
         return auth
     if request_payer:
@@ -103,7 +107,34 @@ def auth_for(
     return Anonymous()
 
 
-def _is_s3(url: str, endpoint_url: str | None) -> bool:
-    if endpoints.endpoint_of(endpoints.host_of(url)) is not None:
-        return True
-    return endpoint_url is not None and endpoints.same_origin(url, endpoint_url)
+_PAYING_A_STRANGER = (
+    "{} is not known to be an S3 endpoint, so no credentials are sent to it to pay for requests: "
+    "pass service=CloudService.S3, auth=AWSAuth(request_payer=True), or configure it as endpoint_url"
+)
+_PAYING_ELSEWHERE: dict[str | None, str] = {
+    "gcp": "Google charges a project: pass auth=GCPAuth(user_project=...) in place of request_payer",
+    "spaces": "DigitalOcean Spaces has no requester pays: leave request_payer out",
+    "azure": "Azure has no requester pays: leave request_payer out",
+}
+
+
+def _provider_of(url: str, endpoint_url: str | None) -> endpoints.Provider | None:
+    endpoint = endpoints.endpoint_of(endpoints.host_of(url))
+    if endpoint is not None:
+        return endpoint.provider
+    return "aws" if endpoint_url is not None and endpoints.same_origin(url, endpoint_url) else None
+
+
+def _auth_of(provider: endpoints.Provider) -> Any:
+    """Make the auth of a provider other than S3; imported here, as most programs need one kind."""
+    if provider == "gcp":
+        from astro_cloud.auth.gcp import GCPAuth
+
+        return GCPAuth()
+    if provider == "azure":
+        from astro_cloud.auth.azure import AzureAuth
+
+        return AzureAuth()
+    from astro_cloud.auth.digital_ocean import DigitalOceanAuth
+
+    return DigitalOceanAuth()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from html import unescape
 
 from astro_cloud.auth.endpoints import is_region
@@ -54,6 +56,15 @@ class Refusal:
             region=region if is_region(region) else None,
             date=headers.get("Date"),
         )
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The server's clock, aware; None if its ``Date`` is missing or makes no sense."""
+        try:
+            date = parsedate_to_datetime(self.date or "")
+        except (TypeError, ValueError):
+            return None
+        return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.status), self.code)))

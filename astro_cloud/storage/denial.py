@@ -18,9 +18,7 @@ _SAYS = {
 _REGION_CODES = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"})
 
 
-def explain(
-    refusal: Refusal, location: str, *, at_provider: bool, signed: bool, paying: bool
-) -> StorageError:
+def explain(refusal: Refusal, location: str, *, at_s3: bool, signed: bool, paying: bool) -> StorageError:
     """Make the error for a refusal that nothing could be learnt from.
 
     Parameters
@@ -29,28 +27,22 @@ def explain(
         The answer.
     location : str
         As the user wrote it.
-    at_provider : bool
-        The object is in S3, or a store spoken to as S3.
+    at_s3 : bool
+        The object is in S3, or a store spoken to as S3, whose reasons are known here.
     signed, paying : bool
         What the request carried: a signature, the offer to pay.
     """
-    reason = _reason(refusal, at_provider=at_provider, signed=signed, paying=paying)
+    reason = _reason(refusal, at_s3=at_s3, signed=signed, paying=paying)
     message = f"{location}: the server refused ({refusal}): {reason}"
     if refusal.message and refusal.code not in _SAYS and refusal.message != "Access Denied":
         message += f". It says: {refusal.message}"
     kind: type[StorageError] = AccessDeniedError if refusal.status in (401, 403) else StorageError
-    if (
-        at_provider
-        and signed
-        and not paying
-        and refusal.status == 403
-        and refusal.code in ("AccessDenied", "")
-    ):
+    if at_s3 and signed and not paying and refusal.status == 403 and refusal.code in ("AccessDenied", ""):
         kind = RequesterPaysError
     return kind(message, location=location, status=refusal.status)
 
 
-def _reason(refusal: Refusal, *, at_provider: bool, signed: bool, paying: bool) -> str:
+def _reason(refusal: Refusal, *, at_s3: bool, signed: bool, paying: bool) -> str:
     if refusal.code in _SAYS:
         return _SAYS[refusal.code]
     if refusal.code in _REGION_CODES or refusal.status in (301, 307):
@@ -58,7 +50,9 @@ def _reason(refusal: Refusal, *, at_provider: bool, signed: bool, paying: bool) 
         return f"the request was made to the wrong region; {where}: pass region= (--region)"
     if refusal.status == 400:
         return "it calls the request malformed"
-    if not at_provider:
+    if not at_s3 and signed:
+        return "these credentials lack permission to read it, or are not for this server"
+    if not at_s3:
         return "it wants credentials: pass auth= with a requests auth, or service= if this is a cloud store"
     if not signed:
         return (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from astro_cloud.auth import endpoints
@@ -37,7 +36,7 @@ class Location:
         As the user wrote it, with passwords, tokens and signatures masked.
     url : str
         The URL the object is read from, percent-encoded; may hold what `text` masks.
-    provider : {"aws", None}
+    provider : {"aws", "spaces", "gcp", "azure", None}
         ``"aws"`` for S3 and servers spoken to as S3; None for plain HTTP.
     bucket, key : str or None
         Decoded names, where `provider` is not None.
@@ -49,7 +48,7 @@ class Location:
 
     text: str = field(compare=False)
     url: str
-    provider: Literal["aws"] | None = None
+    provider: endpoints.Provider | None = None
     bucket: str | None = None
     key: str | None = None
 
@@ -154,7 +153,10 @@ def _from_url(text: str, settings: Settings) -> Location:
         bucket, key = endpoint.bucket, parts.path[1:]
     else:
         bucket, _, key = parts.path[1:].partition("/")
+    provider = endpoint.provider if endpoint is not None else "aws"
+    if provider == "azure" and bucket and not key:
+        bucket, key = "$root", bucket
     if not bucket or not key:
         raise InvalidLocationError(f"{masked(text)!r} names no object: bucket and key are needed")
     url = parts._replace(path=wire_path(parts.path), query=wire_query(parts.query), fragment="").geturl()
-    return Location(masked(text), url, "aws", unquote(bucket), unquote(key))
+    return Location(masked(text), url, provider, unquote(bucket), unquote(key))

@@ -228,7 +228,7 @@ class RangeRead:
         return explain(
             refusal,
             self._pin.name,
-            at_provider=self._pin.location.provider is not None or isinstance(target.auth, AWSAuth),
+            at_s3=self._pin.location.provider == "aws" or isinstance(target.auth, AWSAuth),
             signed=_signs(target),
             paying=_pays(target),
         )

@@ -35,9 +35,32 @@ def test_every_form_of_s3s_hosts(host: str, region: str | None, bucket: str | No
 
 
 @pytest.mark.parametrize(
+    ("host", "provider", "region", "bucket"),
+    [
+        ("nyc3.digitaloceanspaces.com", "spaces", "nyc3", None),
+        ("sky.fra1.digitaloceanspaces.com", "spaces", "fra1", "sky"),
+        ("storage.googleapis.com", "gcp", None, None),
+        ("sky.survey.storage.googleapis.com", "gcp", None, "sky.survey"),
+        ("survey.blob.core.windows.net", "azure", None, None),
+        ("survey-secondary.blob.core.windows.net", "azure", None, None),
+        ("survey.z12.blob.storage.azure.net", "azure", None, None),
+    ],
+)
+def test_the_other_providers(host: str, provider: str, region: str | None, bucket: str | None) -> None:
+    """Spaces, Google's and Azure's hosts are told apart, by exact suffix."""
+    endpoint = endpoint_of(host)
+    assert endpoint is not None
+    assert (endpoint.provider, endpoint.region, endpoint.bucket) == (provider, region, bucket)
+    for stranger in (f"{host}.evil.example", f"{host}x", host.replace(".", "-")):
+        assert endpoint_of(stranger) is None
+
+
+@pytest.mark.parametrize(
     "host",
     [
-        "", "amazonaws.com", "ec2.us-east-1.amazonaws.com", "s3.amazonaws.com.evil.example",
+        "sky.fra1.cdn.digitaloceanspaces.com", "digitaloceanspaces.com", "evilstorage.googleapis.com",
+        "www.googleapis.com", "blob.core.windows.net", "a.b.blob.core.windows.net", "",
+        "amazonaws.com", "ec2.us-east-1.amazonaws.com", "s3.amazonaws.com.evil.example",
         "s3.amazonaws.org", "s3-evil.amazonaws.com", "s3.evil.amazonaws.com", "evil-s3.amazonaws.com",
         "xs3.eu-west-1.amazonaws.com",
         "s3.eu-west-1.amazonaws.com.", "s3.eu-west-1.amazonaws.comx", "evil.example/s3.amazonaws.com",
@@ -81,6 +104,9 @@ def test_an_object_is_found_in_another_region(url: str, there: str) -> None:
         ("https://s3.amazonaws.com/b/k", "http://b.s3.eu-west-1.amazonaws.com/k", False),
         ("http://s3.amazonaws.com/b/k", "https://b.s3.eu-west-1.amazonaws.com/k", True),
         ("https://s3.amazonaws.com/b/k", "https://s3.amazonaws.com.evil.example/b/k", False),
+        ("https://s3.amazonaws.com/b/k", "https://nyc3.digitaloceanspaces.com/b/k", False),
+        ("https://nyc3.digitaloceanspaces.com/b/k", "https://b.nyc3.digitaloceanspaces.com/k", True),
+        ("https://mine.blob.core.windows.net/b/k", "https://theirs.blob.core.windows.net/b/k", False),
     ],
 )
 def test_who_may_see_the_same_signature(url: str, other: str, same: bool) -> None:

@@ -9,7 +9,7 @@ import types
 import pytest
 
 import astro_cloud.fits
-from astro_cloud.auth import Anonymous, AWSAuth
+from astro_cloud.auth import AWSAuth
 from astro_cloud.exceptions import (
     AccessDeniedError,
     AstroCloudError,
@@ -177,14 +177,31 @@ def test_errors_before_any_header(object_server: ObjectServer, monkeypatch: pyte
         load_headers("s3://bucket-only")
 
 
-def test_a_service_without_a_signer_says_what_to_do(object_server: ObjectServer) -> None:
-    """Asking for a provider this version cannot sign for is an error, not an unsigned request."""
+@pytest.mark.parametrize("service", list(CloudService))
+def test_public_objects_of_every_service_need_no_credentials(
+    object_server: ObjectServer, service: CloudService
+) -> None:
+    """Where a service is named and there are no credentials for it, a public object is read all the same."""
     url = put(object_server, primary())
-    for service in (CloudService.ObjectStorage, CloudService.BlobStorage, CloudService.Spaces):
-        with pytest.raises(CredentialsError, match="pass auth="):
-            list(load_headers(url, service))
+    assert [header.kind for header in load_headers(url, service)] == ["PRIMARY"]
+    assert "authorization" not in object_server.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("service", "says"),
+    [
+        (CloudService.ObjectStorage, "user_project"),
+        (CloudService.BlobStorage, "Azure has no requester pays"),
+        (CloudService.Spaces, "Spaces has no requester pays"),
+    ],
+)
+def test_only_s3_takes_the_offer_to_pay(
+    object_server: ObjectServer, service: CloudService, says: str
+) -> None:
+    """Asking another service for requester pays says what to do instead, and sends nothing."""
+    with pytest.raises(CredentialsError, match=says):
+        list(load_headers(put(object_server, primary()), service, request_payer=True))
     assert len(object_server.requests) == 0
-    assert len(list(load_headers(url, CloudService.Spaces, auth=Anonymous()))) == 1
 
 
 def test_the_wrong_region_is_learnt(cube_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ NAME = "s3://sky/m31.fits"
 
 
 def explained(
-    refusal: Refusal, *, at_provider: bool = True, signed: bool = True, paying: bool = False
+    refusal: Refusal, *, at_s3: bool = True, signed: bool = True, paying: bool = False
 ) -> StorageError:
-    error = explain(refusal, NAME, at_provider=at_provider, signed=signed, paying=paying)
+    error = explain(refusal, NAME, at_s3=at_s3, signed=signed, paying=paying)
     assert str(error).startswith(f"{NAME}: ")
     assert (error.location, error.status) == (NAME, refusal.status)
     return error
@@ -51,7 +51,7 @@ def test_a_signed_403_may_be_about_paying(code: str) -> None:
     assert type(explained(Refusal(403, code))) is RequesterPaysError
     assert type(explained(Refusal(403, code), paying=True)) is AccessDeniedError
     assert type(explained(Refusal(403, code), signed=False)) is AccessDeniedError
-    assert type(explained(Refusal(403, code), at_provider=False)) is AccessDeniedError
+    assert type(explained(Refusal(403, code), at_s3=False)) is AccessDeniedError
 
 
 def test_a_401_is_not_about_paying() -> None:

@@ -1,0 +1,465 @@
+"""GCPAuth: authorise `requests` calls to Google Cloud Storage.
+
+Two ways, as Google has them: an OAuth 2.0 bearer token, which google-auth finds and refreshes, or a V4
+signature over the request, made with an HMAC key. Presigned URLs are V4 signatures too, made with an HMAC key
+or with a service account's RSA key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from requests import PreparedRequest, Response
+from requests.auth import AuthBase
+
+from astro_cloud.auth import endpoints, sigv4
+from astro_cloud.auth.gcp_credentials import (
+    EXTRA,
+    PLACES_SEARCHED,
+    GoogleCredentials,
+    find_credentials,
+    google_auth_is_installed,
+    refresh,
+    told,
+)
+from astro_cloud.auth.payload import payload_hash as hash_of
+from astro_cloud.auth.redirects import copy_to_send, follow
+from astro_cloud.auth.refusal import Refusal
+from astro_cloud.auth.spelling import spelled
+from astro_cloud.exceptions import CredentialsError
+from astro_cloud.forking import restart_after_fork
+
+__all__ = ["GCPAuth"]
+
+_SCOPES = {
+    "read_only": "https://www.googleapis.com/auth/devstorage.read_only",
+    "read_write": "https://www.googleapis.com/auth/devstorage.read_write",
+}
+_LONGEST_SECONDS = 604_800
+_HMAC = "GOOG4-HMAC-SHA256"
+_RSA = "GOOG4-RSA-SHA256"
+_SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
+_SIGNED_PREFIXES = ("x-goog-", "if-")
+_VISIBLE = re.compile(r"[!-~]+").fullmatch
+
+
+class _Keys(NamedTuple):
+    access_key: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return "_Keys(hidden)"
+
+
+class _Signer(NamedTuple):
+    """Who signs, by which algorithm, and how: string to sign and date in, hexadecimal signature out."""
+
+    algorithm: str
+    identity: str
+    sign: Callable[[str, str], str]
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class GCPAuth(AuthBase):
+    """Authorise requests to Google Cloud Storage.
+
+    Use it wherever `requests` takes ``auth=``: ``requests.get(url, auth=GCPAuth())``. One object serves any
+    number of threads and URLs.
+
+    Parameters
+    ----------
+    user_project : str, optional
+        The project that pays, for requester-pays buckets: sent as ``x-goog-user-project``, and in presigned
+        URLs as ``userProject=``. By default the quota project of the credentials, if they name one.
+    access_key, secret_key : str, optional
+        An HMAC key. Requests are then signed with GOOG4-HMAC-SHA256, which the XML API understands
+        (``https://storage.googleapis.com/bucket/key``), and google-auth is not needed. They travel in a
+        pickle of this object.
+    credentials : object, optional
+        Anything with google-auth's credentials protocol: ``valid``, ``token`` and ``refresh(request)``. They
+        travel in a pickle of this object. By default google-auth's application default credentials are
+        searched once, at the first request; they do not travel.
+    scope : {"read_only", "read_write"}
+        What found credentials are asked to permit.
+    clock : callable
+        Returns the current time as an aware `datetime`; dates signatures.
+
+    Raises
+    ------
+    CredentialsError
+        When a request is authorised and no credentials are found (lists the places searched) or they cannot
+        be refreshed; when a bearer token would travel over ``http://`` to another machine.
+    ImportError
+        When google-auth is needed and not installed; names the extra.
+
+    Notes
+    -----
+    A token is refreshed a few minutes before it expires, by one thread while the others wait.
+
+    With an HMAC key the URL is respelled so that what is signed is what is sent, as `AWSAuth` does. Signed
+    are ``Host``, ``Content-Type``, ``Content-MD5``, ``Date``, ``Range``, every ``If-*`` and every
+    ``x-goog-*`` header, and the body, if it is bytes or a seekable file; one that can be read only once is
+    declared ``UNSIGNED-PAYLOAD``.
+
+    Where the server refuses a token (401) or says that the clock is wrong, the request is sent again, once,
+    if its body can be rewound. A redirect that `requests` follows to another origin is sent on without
+    token, signature or any other ``x-goog-*`` header.
+
+    References
+    ----------
+    Google Cloud Storage documentation, "Signatures", "Canonical requests" and "Requester Pays".
+    """
+
+    def __init__(
+        self,
+        user_project: str | None = None,
+        *,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        credentials: GoogleCredentials | None = None,
+        scope: Literal["read_only", "read_write"] = "read_only",
+        clock: Callable[[], datetime] = _utcnow,
+    ) -> None:
+        if (access_key is None) != (secret_key is None):
+            raise CredentialsError("give access_key and secret_key together, or neither")
+        if access_key is not None and credentials is not None:
+            raise CredentialsError("give either keys or credentials")
+        if access_key is not None and not _VISIBLE(access_key):
+            raise CredentialsError(_odd("access key"))
+        if user_project is not None and not _VISIBLE(user_project):
+            raise ValueError(f"{user_project!r} is not the name of a project")
+        if scope not in _SCOPES:
+            raise ValueError(f"scope is one of {', '.join(map(repr, _SCOPES))}, not {scope!r}")
+        self.user_project = user_project
+        self.scope = scope
+        self._keys: _Keys | None = None
+        if access_key is not None and secret_key is not None:
+            self._keys = _Keys(access_key, secret_key)
+        self._given = credentials
+        self._clock = clock
+        self._clock_offset = timedelta()
+        self._start()
+
+    def _start(self) -> None:
+        """Forget credentials that were found, so that a copy or a forked process finds its own."""
+        restart_after_fork(self, GCPAuth._start)
+        self._lock = threading.Lock()
+        self._found: GoogleCredentials | None = None
+        self._searches = 0
+        self._refused_token: str | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"user_project={self.user_project!r}"] if self.user_project is not None else []
+        shown += [f"scope={self.scope!r}"] if self.scope != "read_only" else []
+        return f"GCPAuth({', '.join(shown)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_lock", "_found", "_searches", "_refused_token")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Authorise `request`, and follow its answers; called by `requests` once per call of its user."""
+        return follow(self.sign(request), self._renewed)
+
+    def has_credentials(self) -> bool:
+        """Tell whether a request could be authorised; searches for credentials the first time.
+
+        Without google-auth, no credentials of a metadata server are found.
+
+        Raises
+        ------
+        CredentialsError
+            If a file of credentials is there and cannot be used.
+        ImportError
+            If a file of credentials is there and google-auth is not installed.
+        """
+        return self._keys is not None or self._given is not None or self._search(again=False) is not None
+
+    def sign(self, request: PreparedRequest) -> PreparedRequest:
+        """Authorise a prepared request in place, replacing an earlier signature or token, and return it."""
+        if self._keys is None:
+            return self._bear(request)
+        date, signer = self._goog_date(), self._signer()
+        where = spelled(request.url or "", "s3")
+        request.url = where.url
+        payload_hash = self._set_headers(request, date)
+        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request, _signed_host(where.url)))
+        canonical_request = sigv4.canonical_request(
+            request.method or "GET",
+            urlsplit(where.url).path,
+            where.query,
+            block,
+            signed_headers,
+            payload_hash,
+        )
+        signature = signer.sign(_string_to_sign(signer.algorithm, date, canonical_request), date)
+        request.headers["Authorization"] = (
+            f"{signer.algorithm} Credential={signer.identity}/{_credential_scope(date)}, "
+            f"SignedHeaders={signed_headers}, Signature={signature}"
+        )
+        return request
+
+    def presign(
+        self,
+        url: str,
+        expires: int = 3600,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Make a URL that lets whoever has it do one thing, without credentials, until it expires.
+
+        Parameters
+        ----------
+        url : str
+            Of an object or bucket on the XML API, such as ``https://storage.googleapis.com/bucket/key``.
+        expires : int
+            Seconds from now, 1 to 604800 (7 days).
+        method : str
+            The HTTP method it is good for.
+        headers : mapping, optional
+            Headers that must be sent with it, as they are here.
+
+        Raises
+        ------
+        CredentialsError
+            If there are no credentials, or they cannot sign: a service account's key can, or an HMAC key;
+            the login of a person and the metadata server's token cannot.
+        ValueError
+            If `expires` is out of bounds, or the URL is signed already.
+        """
+        if not 1 <= expires <= _LONGEST_SECONDS:
+            raise ValueError(f"expires is 1 to {_LONGEST_SECONDS} seconds, not {expires}")
+        if endpoints.is_presigned(url):
+            raise ValueError("the URL is signed already")
+        return _presigned(
+            self._signer(),
+            self._goog_date(),
+            url,
+            expires=expires,
+            method=method,
+            headers=(headers or {}).items(),
+            user_project=self.user_project,
+        )
+
+    def learn(self, request: PreparedRequest, refusal: Refusal) -> str | None:
+        """Take from a refusal what lets the same request succeed.
+
+        Parameters
+        ----------
+        request : PreparedRequest
+            The one that was refused, as it was authorised.
+        refusal : Refusal
+            The answer.
+
+        Returns
+        -------
+        str or None
+            ``"clock"`` (the server's is known now) or ``"credentials"`` (the token that was refused will not
+            be sent again) if signing and sending once more is worthwhile, else None.
+        """
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        server_time = refusal.server_time
+        if self._keys is not None:
+            if refusal.code != "RequestTimeTooSkewed" or server_time is None or kind != _HMAC:
+                return None
+            self._clock_offset = server_time - self._clock()
+            return "clock"
+        if refusal.status != 401 or kind != "Bearer":
+            return None
+        self._refused_token = token
+        return "credentials"
+
+    def _renewed(self, response: Response, learnt: set[str]) -> PreparedRequest | None:
+        """Make the request to send again after an answer that taught something, once for each lesson."""
+        if response.status_code not in (401, 403):
+            return None
+        refusal = Refusal.of(response.status_code, response.headers, response.content)
+        lesson = self.learn(response.request, refusal)
+        if lesson is None or lesson in learnt:
+            return None
+        learnt.add(lesson)
+        try:
+            return self.sign(copy_to_send(response.request))
+        except CredentialsError:
+            self._refused_token = None
+            return None
+
+    def _bear(self, request: PreparedRequest) -> PreparedRequest:
+        url = request.url or ""
+        if urlsplit(url).scheme != "https" and not endpoints.is_loopback(endpoints.host_of(url)):
+            raise CredentialsError(
+                f"a bearer token is not sent over http:// to {endpoints.host_of(url)}: use https://"
+            )
+        credentials = self._credentials()
+        request.headers["Authorization"] = f"Bearer {self._token(credentials)}"
+        project = self.user_project or getattr(credentials, "quota_project_id", None)
+        if project:
+            request.headers["x-goog-user-project"] = project
+        return request
+
+    def _token(self, credentials: GoogleCredentials) -> str:
+        """Return the token, refreshed if need be by whichever thread comes first."""
+        with self._lock:
+            if not credentials.valid or credentials.token == self._refused_token:
+                refresh(credentials)
+                self._refused_token = None
+            token = credentials.token
+        if token is None:
+            raise CredentialsError("the Google credentials hold no token after they were refreshed")
+        if not _VISIBLE(token):
+            raise CredentialsError(_odd("token"))
+        return token
+
+    def _credentials(self) -> GoogleCredentials:
+        credentials = self._given if self._given is not None else self._search(again=True)
+        if credentials is None:
+            if not google_auth_is_installed():
+                raise ImportError(EXTRA)
+            raise CredentialsError(f"no Google credentials found; searched: {PLACES_SEARCHED}")
+        return credentials
+
+    def _search(self, *, again: bool) -> GoogleCredentials | None:
+        """Find credentials once; a search that found none is repeated if `again`."""
+        searches, found = self._searches, self._found
+        if found is None and (again or searches == 0):
+            with self._lock:
+                if self._searches == searches:  # else another thread searched while this one waited
+                    self._found = find_credentials(_SCOPES[self.scope])
+                    self._searches += 1
+                found = self._found
+        return found
+
+    def _signer(self) -> _Signer:
+        if self._keys is None:
+            return _rsa_signer(self._credentials())
+        access_key, secret_key = self._keys
+
+        def sign(string_to_sign: str, date: str) -> str:
+            return hmac.digest(_signing_key(secret_key, date[:8]), string_to_sign.encode(), "sha256").hex()
+
+        return _Signer(_HMAC, access_key, sign)
+
+    def _goog_date(self) -> str:
+        return (self._clock() + self._clock_offset).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+    def _set_headers(self, request: PreparedRequest, date: str) -> str:
+        """Write what belongs to this signature into the request's headers; return the payload's hash."""
+        headers = request.headers
+        headers["x-goog-date"] = date
+        if self.user_project is not None:
+            headers["x-goog-user-project"] = self.user_project
+        payload_hash = headers.get("x-goog-content-sha256")
+        if payload_hash != sigv4.UNSIGNED_PAYLOAD:
+            payload_hash = hash_of(request.body) or sigv4.UNSIGNED_PAYLOAD
+        headers["x-goog-content-sha256"] = payload_hash
+        return payload_hash
+
+
+def _presigned(
+    signer: _Signer,
+    date: str,
+    url: str,
+    *,
+    expires: int,
+    method: str,
+    headers: Iterable[tuple[str, str]],
+    user_project: str | None,
+) -> str:
+    """Sign a URL in its query ("Canonical requests" and "Signatures"); `date` as ``YYYYMMDDTHHMMSSZ``."""
+    parts = urlsplit(url)
+    path = sigv4.wire_path(parts.path or "/")
+    given = {name.lower(): value for name, value in headers}
+    given.setdefault("host", _signed_host(url))
+    block, signed_headers = sigv4.canonical_headers(given.items())
+    added = {
+        "X-Goog-Algorithm": signer.algorithm,
+        "X-Goog-Credential": f"{signer.identity}/{_credential_scope(date)}",
+        "X-Goog-Date": date,
+        "X-Goog-Expires": str(expires),
+        "X-Goog-SignedHeaders": signed_headers,
+    }
+    if user_project is not None:
+        added["userProject"] = user_project
+    kept = (part for part in parts.query.split("&") if part.partition("=")[0] not in added)
+    spelled = (f"{name}={quote(value, safe='')}" for name, value in added.items())
+    query = sigv4.canonical_query_string("&".join([*kept, *spelled]))
+    payload_hash = given.get("x-goog-content-sha256", sigv4.UNSIGNED_PAYLOAD)
+    canonical_request = sigv4.canonical_request(method, path, query, block, signed_headers, payload_hash)
+    signature = signer.sign(_string_to_sign(signer.algorithm, date, canonical_request), date)
+    return parts._replace(path=path, query=f"{query}&X-Goog-Signature={signature}", fragment="").geturl()
+
+
+def _signed_host(url: str) -> str:
+    """Spell the host as Google's conformance cases have it: without its port."""
+    return re.sub(r":\d+$", "", endpoints.netloc_of(url))
+
+
+def _credential_scope(date: str) -> str:
+    """Name what a signature is good for; Google wants a location there and reads any."""
+    return f"{date[:8]}/auto/storage/goog4_request"
+
+
+def _string_to_sign(algorithm: str, date: str, canonical_request: str) -> str:
+    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
+    return f"{algorithm}\n{date}\n{_credential_scope(date)}\n{digest}"
+
+
+@lru_cache(maxsize=16)
+def _signing_key(secret_key: str, day: str) -> bytes:
+    """Derive an HMAC key's signing key of one day (``YYYYMMDD``)."""
+    key = b"GOOG4" + secret_key.encode()
+    for term in (day, "auto", "storage", "goog4_request"):
+        key = hmac.digest(key, term.encode(), "sha256")
+    return key
+
+
+def _rsa_signer(credentials: Any) -> _Signer:
+    identity = getattr(credentials, "signer_email", None)
+    sign_bytes = getattr(credentials, "sign_bytes", None)
+    if not identity or sign_bytes is None:
+        raise CredentialsError(
+            f"Google credentials of type {type(credentials).__name__} cannot presign a URL: it takes "
+            "a service account's key, or an HMAC key as access_key= and secret_key="
+        )
+
+    def sign(string_to_sign: str, date: str) -> str:
+        try:
+            signature: bytes = sign_bytes(string_to_sign.encode())
+        except Exception as error:
+            raise CredentialsError(f"the Google credentials cannot sign: {told(error)}") from None
+        return signature.hex()
+
+    return _Signer(_RSA, identity, sign)
+
+
+def _headers_to_sign(request: PreparedRequest, host: str) -> Iterator[tuple[str, str]]:
+    host_given = False
+    for name, value in request.headers.lower_items():
+        if name in _SIGNED_NAMES or name.startswith(_SIGNED_PREFIXES):
+            host_given = host_given or name == "host"
+            yield name, value if isinstance(value, str) else value.decode("latin-1")
+    if not host_given:
+        yield "host", host
+
+
+def _odd(what: str) -> str:
+    return (
+        f"the {what} of the Google credentials holds a space, a line end or a character that is not ASCII: "
+        "look for one at its end"
+    )
