@@ -143,6 +143,12 @@ class AzureAuth(AuthBase):
         """Tell whether a request could be signed; for ``"default"``, whether it could be tried."""
         return self._tokens is not None or self._secrets() is not None
 
+    def is_account_of(self, url: str) -> bool:
+        """Tell whether the credentials are known to be of the account that a URL's host names."""
+        secrets = self._secrets() if self._tokens is None else None
+        label = endpoints.host_of(url).partition(".")[0]
+        return secrets is not None and secrets.account == label.removesuffix("-secondary")
+
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Authorize a prepared request in place, replacing what an earlier call wrote, and return it."""
         url = request.url or ""

@@ -97,7 +97,7 @@ def auth_for(
     if provider is None:
         return None
     auth = aws or AWSAuth(request_payer) if provider == "aws" else _auth_of(provider)
-    if auth.has_credentials():
+    if auth.has_credentials() and (service is not None or _may_see(auth, url)):
         return auth
     if request_payer:
         raise CredentialsError(
@@ -123,6 +123,12 @@ def _provider_of(url: str, endpoint_url: str | None) -> endpoints.Provider | Non
     if endpoint is not None:
         return endpoint.provider
     return "aws" if endpoint_url is not None and endpoints.same_origin(url, endpoint_url) else None
+
+
+def _may_see(auth: Any, url: str) -> bool:
+    """Tell whether a host may see what an auth sends: Azure's hosts are different people's accounts."""
+    is_account_of = getattr(auth, "is_account_of", None)
+    return is_account_of is None or is_account_of(url)
 
 
 def _auth_of(provider: endpoints.Provider) -> Any:

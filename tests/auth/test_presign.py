@@ -1,12 +1,13 @@
 """URLs that carry their signature."""
 
 import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import requests
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4QueryAuth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
@@ -145,3 +146,47 @@ def test_the_offer_to_pay_goes_along() -> None:
     url = AWSAuth(True, **DOCUMENTED).presign("https://s3.amazonaws.com/b/k?x=1")
     assert "?x=1&X-Amz-Algorithm=" in url
     assert "&x-amz-request-payer=requester&X-Amz-Signature=" in url
+
+
+def test_the_suites_cases_in_their_query_form(aws4_testsuite: Path) -> None:
+    """Each GET of AWS's suite is presigned as botocore does it, but where that drops a repeated parameter."""
+    now = datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC)
+    keys = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    targets = {
+        file.read_text().split("\n")[0].removeprefix("GET ").removesuffix(" HTTP/1.1")
+        for file in aws4_testsuite.rglob("*.req")
+        if file.read_text().startswith("GET ")
+    }
+    assert len(targets) > 12
+    for target in sorted(targets):
+        if target.count("Param1=") > 1:
+            continue
+        request = requests.Request("GET", f"https://example.amazonaws.com{target}").prepare()
+        signer = SigV4QueryAuth(Credentials(*keys), "service", "us-east-1", expires=60)
+        judged = AWSRequest("GET", request.url)
+        judged.context["timestamp"] = "20150830T123600Z"
+        signer._modify_request_before_signing(judged)
+        text = signer.string_to_sign(judged, signer.canonical_request(judged))
+        auth = AWSAuth(
+            access_key=keys[0], secret_key=keys[1], region="us-east-1", service="service", clock=lambda: now
+        )
+        ours = auth.presign(request.url or "", 60)
+        assert ours.endswith("X-Amz-Signature=" + signer.signature(text, judged)), target
+
+
+@pytest.mark.parametrize(
+    ("location", "environment", "signed_by"),
+    [
+        ("https://survey.blob.core.windows.net/sky/k",
+         {"AZURE_STORAGE_ACCOUNT": "survey", "AZURE_STORAGE_KEY": "a2V5"}, "&sig="),
+        ("https://sky.nyc3.digitaloceanspaces.com/k",
+         {"SPACES_ACCESS_KEY_ID": "DO", "SPACES_SECRET_ACCESS_KEY": "s"}, "&X-Amz-Signature="),
+    ],
+)  # fmt: skip
+def test_every_provider_gives_urls_away(
+    location: str, environment: dict[str, str], signed_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`astro_cloud.presign` chooses the provider by the host, as reading does."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert signed_by in astro_cloud.presign(location)

@@ -66,6 +66,19 @@ def test_an_endpoint_that_was_configured_is_s3() -> None:
     assert auth_for("http://127.0.0.1:9001/b/k", endpoint_url="http://127.0.0.1:9000") is None
 
 
+@pytest.mark.usefixtures("keys")
+def test_another_azure_account_is_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key or SAS of one account is not shown to the host of another, or where the account is not known."""
+    theirs = "https://theirs.blob.core.windows.net/sky/k"
+    assert isinstance(auth_for(theirs), Anonymous)
+    assert isinstance(auth_for("https://survey-secondary.blob.core.windows.net/sky/k"), AzureAuth)
+    assert isinstance(auth_for(theirs, service=CloudService.BlobStorage), AzureAuth), "but its user may vouch"
+    for name in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2023-11-03&sig=secret")
+    assert isinstance(auth_for("https://survey.blob.core.windows.net/sky/k"), Anonymous)
+
+
 def test_google_with_and_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """At Google's host credentials are looked for without a wait, and a public object needs none."""
     url = "https://storage.googleapis.com/b/k"
