@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 from tests import corpora
 from tests.servers import azurite, ceph, rclone, swift
 from tests.servers.azurite import RunningAzurite
 from tests.servers.process import RunningServer
+
+# No test times itself: a busy machine is no reason to fail.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TOOK_PART = pytest.StashKey[list[str]]()
 
