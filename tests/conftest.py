@@ -72,7 +72,7 @@ def rclone_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
 def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
     """Azurite; a test that asks for it is skipped where there is no Node to run it."""
     if not azurite.installed():
-        pytest.skip("node and npm are not on PATH")
+        pytest.skip("node and npm are not on PATH")  # the summary says who took part; CI has both
     with azurite.azurite() as server:
         _note(pytestconfig, azurite)
         yield server
@@ -82,7 +82,7 @@ def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
 def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """Ceph's radosgw; a test that asks for it by name is skipped where Ceph is not installed."""
     if not ceph.installed():
-        pytest.skip("ceph-mon is not on PATH")
+        pytest.skip("ceph-mon is not on PATH")  # only apt has it: .ci/run installs it, or fails
     with ceph.ceph() as server:
         _note(pytestconfig, ceph)
         yield server

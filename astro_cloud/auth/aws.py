@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote, urlencode, urlsplit
@@ -28,8 +28,6 @@ from astro_cloud.exceptions import CredentialsError
 
 __all__ = ["AWSAuth"]
 
-_SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
-_SIGNED_PREFIXES = ("x-amz-", "if-")
 _LONGEST = 7 * 24 * 3600
 _REFUSED = frozenset({301, 307, 400, 401, 403})
 
@@ -145,7 +143,8 @@ class AWSAuth(AuthBase):
         request.url = where.url
         payload_hash = self._set_headers(request, amz_date, keys.token)
 
-        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request, where.host))
+        signed = sigv4.headers_to_sign(request.headers.lower_items(), where.host, "x-amz-")
+        block, signed_headers = sigv4.canonical_headers(signed)
         canonical_request = sigv4.canonical_request(
             request.method or "GET", where.path, where.query, block, signed_headers, payload_hash
         )
@@ -322,13 +321,3 @@ def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:
     value = request.headers.get("Authorization", "")
     match = re.search(r"Credential=(.+)/(\d{8})/([^/]*)/", value)
     return (match[1], match[2], match[3]) if match else ("", "", "")
-
-
-def _headers_to_sign(request: PreparedRequest, host: str) -> Iterator[tuple[str, str]]:
-    host_given = False
-    for name, value in request.headers.lower_items():
-        if name in _SIGNED_NAMES or name.startswith(_SIGNED_PREFIXES):
-            host_given = host_given or name == "host"
-            yield name, value if isinstance(value, str) else value.decode("latin-1")
-    if not host_given:
-        yield "host", host

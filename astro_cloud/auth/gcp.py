@@ -7,20 +7,17 @@ or with a service account's RSA key.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
-from astro_cloud.auth import endpoints, sigv4
+from astro_cloud.auth import endpoints, goog4, sigv4
 from astro_cloud.auth.gcp_credentials import (
     EXTRA,
     PLACES_SEARCHED,
@@ -44,10 +41,6 @@ _SCOPES = {
     "read_write": "https://www.googleapis.com/auth/devstorage.read_write",
 }
 _LONGEST_SECONDS = 604_800
-_HMAC = "GOOG4-HMAC-SHA256"
-_RSA = "GOOG4-RSA-SHA256"
-_SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
-_SIGNED_PREFIXES = ("x-goog-", "if-")
 _VISIBLE = re.compile(r"[!-~]+").fullmatch
 
 
@@ -57,14 +50,6 @@ class _Keys(NamedTuple):
 
     def __repr__(self) -> str:
         return "_Keys(hidden)"
-
-
-class _Signer(NamedTuple):
-    """Who signs, by which algorithm, and how: string to sign and date in, hexadecimal signature out."""
-
-    algorithm: str
-    identity: str
-    sign: Callable[[str, str], str]
 
 
 def _utcnow() -> datetime:
@@ -198,7 +183,8 @@ class GCPAuth(AuthBase):
         where = spelled(request.url or "", "s3")
         request.url = where.url
         payload_hash = self._set_headers(request, date)
-        block, signed_headers = sigv4.canonical_headers(_headers_to_sign(request, _signed_host(where.url)))
+        signed = sigv4.headers_to_sign(request.headers.lower_items(), goog4.signed_host(where.url), "x-goog-")
+        block, signed_headers = sigv4.canonical_headers(signed)
         canonical_request = sigv4.canonical_request(
             request.method or "GET",
             urlsplit(where.url).path,
@@ -207,9 +193,9 @@ class GCPAuth(AuthBase):
             signed_headers,
             payload_hash,
         )
-        signature = signer.sign(_string_to_sign(signer.algorithm, date, canonical_request), date)
+        signature = signer.sign(goog4.string_to_sign_of(signer.algorithm, date, canonical_request), date)
         request.headers["Authorization"] = (
-            f"{signer.algorithm} Credential={signer.identity}/{_credential_scope(date)}, "
+            f"{signer.algorithm} Credential={signer.identity}/{goog4.credential_scope(date)}, "
             f"SignedHeaders={signed_headers}, Signature={signature}"
         )
         return request
@@ -247,7 +233,7 @@ class GCPAuth(AuthBase):
             raise ValueError(f"expires is 1 to {_LONGEST_SECONDS} seconds, not {expires}")
         if endpoints.is_presigned(url):
             raise ValueError("the URL is signed already")
-        return _presigned(
+        return goog4.presigned(
             self._signer(),
             self._goog_date(),
             url,
@@ -276,7 +262,7 @@ class GCPAuth(AuthBase):
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         server_time = refusal.server_time
         if self._keys is not None:
-            if refusal.code != "RequestTimeTooSkewed" or server_time is None or kind != _HMAC:
+            if refusal.code != "RequestTimeTooSkewed" or server_time is None or kind != goog4.HMAC:
                 return None
             self._clock_offset = server_time - self._clock()
             return "clock"
@@ -345,15 +331,10 @@ class GCPAuth(AuthBase):
                 found = self._found
         return found
 
-    def _signer(self) -> _Signer:
+    def _signer(self) -> goog4.Signer:
         if self._keys is None:
             return _rsa_signer(self._credentials())
-        access_key, secret_key = self._keys
-
-        def sign(string_to_sign: str, date: str) -> str:
-            return hmac.digest(_signing_key(secret_key, date[:8]), string_to_sign.encode(), "sha256").hex()
-
-        return _Signer(_HMAC, access_key, sign)
+        return goog4.hmac_signer(*self._keys)
 
     def _goog_date(self) -> str:
         return (self._clock() + self._clock_offset).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -371,65 +352,7 @@ class GCPAuth(AuthBase):
         return payload_hash
 
 
-def _presigned(
-    signer: _Signer,
-    date: str,
-    url: str,
-    *,
-    expires: int,
-    method: str,
-    headers: Iterable[tuple[str, str]],
-    user_project: str | None,
-) -> str:
-    """Sign a URL in its query ("Canonical requests" and "Signatures"); `date` as ``YYYYMMDDTHHMMSSZ``."""
-    parts = urlsplit(url)
-    path = sigv4.wire_path(parts.path or "/")
-    given = {name.lower(): value for name, value in headers}
-    given.setdefault("host", _signed_host(url))
-    block, signed_headers = sigv4.canonical_headers(given.items())
-    added = {
-        "X-Goog-Algorithm": signer.algorithm,
-        "X-Goog-Credential": f"{signer.identity}/{_credential_scope(date)}",
-        "X-Goog-Date": date,
-        "X-Goog-Expires": str(expires),
-        "X-Goog-SignedHeaders": signed_headers,
-    }
-    if user_project is not None:
-        added["userProject"] = user_project
-    kept = (part for part in parts.query.split("&") if part.partition("=")[0] not in added)
-    spelled = (f"{name}={quote(value, safe='')}" for name, value in added.items())
-    query = sigv4.canonical_query_string("&".join([*kept, *spelled]))
-    payload_hash = given.get("x-goog-content-sha256", sigv4.UNSIGNED_PAYLOAD)
-    canonical_request = sigv4.canonical_request(method, path, query, block, signed_headers, payload_hash)
-    signature = signer.sign(_string_to_sign(signer.algorithm, date, canonical_request), date)
-    return parts._replace(path=path, query=f"{query}&X-Goog-Signature={signature}", fragment="").geturl()
-
-
-def _signed_host(url: str) -> str:
-    """Spell the host as Google's conformance cases have it: without its port."""
-    return re.sub(r":\d+$", "", endpoints.netloc_of(url))
-
-
-def _credential_scope(date: str) -> str:
-    """Name what a signature is good for; Google wants a location there and reads any."""
-    return f"{date[:8]}/auto/storage/goog4_request"
-
-
-def _string_to_sign(algorithm: str, date: str, canonical_request: str) -> str:
-    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
-    return f"{algorithm}\n{date}\n{_credential_scope(date)}\n{digest}"
-
-
-@lru_cache(maxsize=16)
-def _signing_key(secret_key: str, day: str) -> bytes:
-    """Derive an HMAC key's signing key of one day (``YYYYMMDD``)."""
-    key = b"GOOG4" + secret_key.encode()
-    for term in (day, "auto", "storage", "goog4_request"):
-        key = hmac.digest(key, term.encode(), "sha256")
-    return key
-
-
-def _rsa_signer(credentials: Any) -> _Signer:
+def _rsa_signer(credentials: Any) -> goog4.Signer:
     identity = getattr(credentials, "signer_email", None)
     sign_bytes = getattr(credentials, "sign_bytes", None)
     if not identity or sign_bytes is None:
@@ -445,17 +368,7 @@ def _rsa_signer(credentials: Any) -> _Signer:
             raise CredentialsError(f"the Google credentials cannot sign: {told(error)}") from None
         return signature.hex()
 
-    return _Signer(_RSA, identity, sign)
-
-
-def _headers_to_sign(request: PreparedRequest, host: str) -> Iterator[tuple[str, str]]:
-    host_given = False
-    for name, value in request.headers.lower_items():
-        if name in _SIGNED_NAMES or name.startswith(_SIGNED_PREFIXES):
-            host_given = host_given or name == "host"
-            yield name, value if isinstance(value, str) else value.decode("latin-1")
-    if not host_given:
-        yield "host", host
+    return goog4.Signer(goog4.RSA, identity, sign)
 
 
 def _odd(what: str) -> str:

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
@@ -29,6 +29,7 @@ __all__ = [
     "canonical_uri",
     "chunk_string_to_sign",
     "credential_scope",
+    "headers_to_sign",
     "signature",
     "signing_key",
     "string_to_sign",
@@ -41,6 +42,7 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STREAMING_PAYLOAD = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 EMPTY_PAYLOAD_HASH = hashlib.sha256(b"").hexdigest()
 
+_SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
 _UNRESERVED = "-._~"
 _DOT_SEGMENT = re.compile(r"(?<=/)\.{1,2}(?=/|$)")
 
@@ -109,6 +111,29 @@ def wire_query(query: str) -> str:
     """Spell a query in its order as `canonical_query_string` encodes it, so that a space is ``%20``."""
     pairs = (part.partition("=") for part in query.split("&") if part)
     return "&".join(_reencoded(name) + equals + _reencoded(value) for name, equals, value in pairs)
+
+
+def headers_to_sign(
+    headers: Iterable[tuple[str, str | bytes]], host: str, prefix: str
+) -> Iterator[tuple[str, str]]:
+    """Choose the headers that no proxy changes, and that change what a request asks for.
+
+    Parameters
+    ----------
+    headers : iterable of (name, value)
+        Names in lower case.
+    host : str
+        As it will be sent, if `headers` name none.
+    prefix : str
+        Of the provider's own headers, all of which are signed: ``"x-amz-"``.
+    """
+    host_given = False
+    for name, value in headers:
+        if name in _SIGNED_NAMES or name.startswith((prefix, "if-")):
+            host_given = host_given or name == "host"
+            yield name, value if isinstance(value, str) else value.decode("latin-1")
+    if not host_given:
+        yield "host", host
 
 
 def canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:

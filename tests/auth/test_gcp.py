@@ -29,7 +29,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 
-from astro_cloud.auth import gcp
+from astro_cloud.auth import goog4
 from astro_cloud.auth.gcp import GCPAuth
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import CredentialsError
@@ -130,6 +130,11 @@ def cases() -> list[Any]:
     return [pytest.param(case, id=case["description"]) for case in found]
 
 
+def staged_cases() -> list[Any]:
+    """Leave out google-cloud-storage's own cases, which have no stages; their URLs are judged as all are."""
+    return [case for case in cases() if "expectedStringToSign" in case.values[0]]
+
+
 @pytest.fixture(scope="module")
 def account() -> dict[str, str]:
     """The service account, key and all, that Google made for its test cases."""
@@ -172,17 +177,15 @@ def moment(case: dict[str, Any]) -> datetime.datetime:
 
 
 def test_the_conformance_cases_are_whole(account: dict[str, str]) -> None:
-    """All 22 cases of the edition that is fetched are judged."""
-    assert len(cases()) == 22
+    """All 22 cases of the edition that is fetched are judged, 20 of them stage by stage."""
+    assert (len(cases()), len(staged_cases())) == (22, 20)
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", staged_cases())
 def test_every_stage_is_as_google_has_it(case: dict[str, Any], account: dict[str, str]) -> None:
     """The signature covers Google's canonical request and string to sign, character for character."""
     if case["description"] in WRONG_CASES:
-        pytest.skip(WRONG_CASES[case["description"]])
-    if "expectedStringToSign" not in case:
-        pytest.skip("google-cloud-storage's own case: the next test has it")
+        pytest.skip(WRONG_CASES[case["description"]])  # what is published is wrong: see there
     # google-cloud-storage renamed the account everywhere but in the strings to sign
     named = {**account, "client_email": account["client_email"].replace("@test-", "@dummy-")}
     canonical_request = case["expectedCanonicalRequest"].replace("%40test-", "%40dummy-")
@@ -200,8 +203,8 @@ def test_the_urls_are_googles(case: dict[str, Any], service: Any) -> None:
     """With the time spelt as google-cloud-storage's own test spells it, the URL is its to the letter."""
     for reasons in (WRONG_CASES, UNENCODED_CASES):
         if case["description"] in reasons:
-            pytest.skip(reasons[case["description"]])
-    url = gcp._presigned(
+            pytest.skip(reasons[case["description"]])  # what is published is wrong: see there
+    url = goog4.presigned(
         GCPAuth(credentials=service)._signer(),
         case["timestamp"],
         url_of(case),

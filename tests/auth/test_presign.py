@@ -10,7 +10,7 @@ import requests
 from botocore.auth import S3SigV4QueryAuth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import astro_cloud
@@ -57,7 +57,12 @@ def test_the_example_of_the_documentation() -> None:
     method=st.sampled_from(["GET", "HEAD", "PUT"]),
 )
 def test_urls_are_those_of_botocore(key: str, expires: int, token: str | None, method: str) -> None:
-    """For any key, time, token and method, botocore computes the same signature."""
+    """For any key, time, token and method, botocore computes the same signature.
+
+    Dot segments go out as %2E, which servers decode and botocore's signer does not: the real servers
+    judge those (`test_real_servers_read_odd_keys`).
+    """
+    assume(not {".", ".."} & set(key.split("/")))
     now = datetime.datetime.now(datetime.UTC)
     url = f"https://s3.eu-west-1.amazonaws.com/bucket/{quote(key, safe='/-._~')}"
     ours = AWSAuth(**DOCUMENTED, session_token=token, clock=lambda: now).presign(url, expires, method=method)
