@@ -16,8 +16,9 @@ from tests.servers import azurite, ceph, rclone, swift
 from tests.servers.azurite import RunningAzurite
 from tests.servers.process import RunningServer
 
-# No test times itself: a busy machine is no reason to fail.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# No test times itself: a busy machine is no reason to fail. In CI examples are the same each time, as
+# hypothesis has it there by itself; by hand new ones are tried.
+hypothesis.settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("untimed")
 
 TOOK_PART = pytest.StashKey[list[str]]()
