@@ -16,9 +16,9 @@ from astro_cloud.auth.aws_credentials import KeyRing, Keys, frozen
 from astro_cloud.auth.spelling import Spelled
 from astro_cloud.exceptions import CredentialsError
 
-__all__ = ["DigitalOceanAuth"]
+__all__ = ["PLACES_SEARCHED", "DigitalOceanAuth"]
 
-_PLACES_SEARCHED = (
+PLACES_SEARCHED = (
     "the environment (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; then AWS_ACCESS_KEY_ID, "
     "AWS_SECRET_ACCESS_KEY, unless AWS_SESSION_TOKEN says that they are AWS's own)"
 )
@@ -99,7 +99,7 @@ class _EnvironmentKeys(KeyRing):
         """Return the keys, or raise `CredentialsError`, naming the places searched."""
         keys = _environment_keys()
         if keys is None:
-            raise CredentialsError(f"no DigitalOcean Spaces keys found; searched: {_PLACES_SEARCHED}")
+            raise CredentialsError(f"no DigitalOcean Spaces keys found; searched: {PLACES_SEARCHED}")
         return frozen(keys)
 
     def renew(self, access_key: str) -> bool:

@@ -1,6 +1,9 @@
-"""Why a server refused: the status, and what S3's headers and XML say beside it. Pure.
+"""Why a server refused: the status, and what the provider's headers and XML say beside it. Pure.
 
-Reference: Amazon S3 API Reference, "Error responses".
+Amazon, Google and Azure spell an error alike: ``Code`` and ``Message`` in XML.
+
+Reference: Amazon S3 API Reference, "Error responses"; Google Cloud Storage, "HTTP status and error codes
+for XML"; Azure Storage REST API, "Status and error codes".
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class Refusal:
     status : int
         HTTP status code.
     code, message : str
-        S3's ``Code`` and ``Message``; empty where the body held none (as for every HEAD).
+        The provider's ``Code`` and ``Message``; empty where the answer held none (as S3's to a HEAD).
     region : str or None
         Where the bucket is, if the server said so.
     date : str or None
@@ -51,7 +54,7 @@ class Refusal:
         region = headers.get("x-amz-bucket-region") or _element(text, "Region")
         return cls(
             status,
-            code=_element(text, "Code"),
+            code=_element(text, "Code") or headers.get("x-ms-error-code", ""),
             message=_element(text, "Message"),
             region=region if is_region(region) else None,
             date=headers.get("Date"),

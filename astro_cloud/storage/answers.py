@@ -47,6 +47,12 @@ _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _AGAIN_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSED = frozenset({400, 401, 403})
+_REFUSED_CODES = frozenset({"PublicAccessNotPermitted"})
+_ABSENT = {
+    "NoSuchBucket": "no such bucket",
+    "ContainerNotFound": "no such container",
+    "ResourceNotFound": "no such object, or it is not public: so Azure answers who shows no credentials",
+}
 _RANGE_UNKNOWN = "without saying which bytes it sends (no Content-Range)"
 
 
@@ -257,10 +263,10 @@ def _judge_failure(
     if status in _AGAIN or refusal.code in _AGAIN_CODES:
         error = StorageError(_said(location, refusal), location=location, status=status)
         return Again(error, _retry_after(headers.get("Retry-After"), now))
-    if status in _REFUSED or (status in _REDIRECTS and refusal.region):
+    if status in _REFUSED or refusal.code in _REFUSED_CODES or (status in _REDIRECTS and refusal.region):
         return Refused(refusal)
     if status == 404:
-        what = "no such bucket" if refusal.code == "NoSuchBucket" else "no such object"
+        what = _ABSENT.get(refusal.code, "no such object")
         return Fail(ObjectNotFoundError(f"{location}: {what} (404)", location=location, status=status))
     return Fail(StorageError(_said(location, refusal), location=location, status=status))
 

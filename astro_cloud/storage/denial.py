@@ -2,47 +2,109 @@
 
 from __future__ import annotations
 
-from astro_cloud.auth.aws_credentials import PLACES_SEARCHED
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from astro_cloud.auth import aws_credentials, azure_credentials, digital_ocean, gcp_credentials
+from astro_cloud.auth.endpoints import Provider
 from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
 from astro_cloud.exceptions import AccessDeniedError, RequesterPaysError, StorageError
 
-__all__ = ["explain"]
+__all__ = ["Attempt", "explain"]
+
+_EXPIRED = "the credentials have expired: get new ones"
+_LACKING = "these credentials lack permission to read it"
+_WRONG_SECRET = "the signature is not the one it computes: the secret key is probably wrong"  # noqa: S105
+_CLOCK_TOLERANCE = timedelta(minutes=15)
 
 _SAYS = {
+    # S3, and the stores that speak its language; Google's XML API uses most of these too
     "InvalidAccessKeyId": "it does not know the access key: are these credentials for this server?",
-    "SignatureDoesNotMatch": "the signature is not the one it computes: the secret key is probably wrong",
+    "SignatureDoesNotMatch": _WRONG_SECRET,
     "InvalidToken": "the session token does not belong to the access key: get all three credentials anew",
-    **dict.fromkeys(EXPIRED_CODES, "the credentials have expired: get new ones, as with aws sso login"),
+    **dict.fromkeys(EXPIRED_CODES, f"{_EXPIRED}, as with aws sso login"),
     "RequestTimeTooSkewed": "this machine's clock is more than 15 minutes wrong",
+    # Google
+    "UserProjectMissing": "the bucket is requester-pays: name the project to charge, "
+    "with auth=GCPAuth(user_project=...)",
+    "UserProjectAccessDenied": "these credentials may not charge the project: they lack "
+    "serviceusage.services.use there",
+    "UserProjectInvalid": "the project to charge (user_project) does not exist",
+    "UserProjectAccountProblem": "the project to charge (user_project) has no working billing account",
+    # Azure
+    "AuthenticationFailed": "the account key, SAS or token is not one it accepts: wrong, expired, or not "
+    "yet valid",
+    "InvalidAuthenticationInfo": "the bearer token is not one it accepts: expired, or for another tenant or "
+    "audience",
+    "AuthorizationFailure": "the credentials are wrong or lack permission, or the account's firewall does "
+    "not admit this network",
+    "AuthorizationPermissionMismatch": f"{_LACKING}: a login needs a role such as Storage Blob Data "
+    "Reader, a SAS the permission r",
+    "AuthorizationProtocolMismatch": "the SAS is good for https:// only",
+    "AuthorizationSourceIPMismatch": "the SAS is not for this machine's address",
+    "AuthorizationResourceTypeMismatch": "the SAS is not for this kind of resource",
+    "AuthorizationServiceMismatch": "the SAS is not for Blob Storage",
+    "InsufficientAccountPermissions": _LACKING,
+    "KeyBasedAuthenticationNotPermitted": "the account takes no account key, nor a SAS made with it: log "
+    'in, with auth=AzureAuth(credential="default")',
+    "AccountIsDisabled": "the storage account is disabled",
 }
+_PAYING_CODES = frozenset({"UserProjectMissing"})
 _REGION_CODES = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"})
+_SEARCHED: dict[Provider, str] = {
+    "aws": aws_credentials.PLACES_SEARCHED,
+    "spaces": digital_ocean.PLACES_SEARCHED,
+    "gcp": gcp_credentials.PLACES_SEARCHED,
+    "azure": azure_credentials.PLACES_SEARCHED,
+}
 
 
-def explain(refusal: Refusal, location: str, *, at_s3: bool, signed: bool, paying: bool) -> StorageError:
-    """Make the error for a refusal that nothing could be learnt from.
+class Attempt(NamedTuple):
+    """What was asked, as far as it matters to a refusal.
 
-    Parameters
+    Attributes
     ----------
-    refusal : Refusal
-        The answer.
-    location : str
-        As the user wrote it.
-    at_s3 : bool
-        The object is in S3, or a store spoken to as S3, whose reasons are known here.
-    signed, paying : bool
-        What the request carried: a signature, the offer to pay.
+    provider : str or None
+        Whose rules hold there, as `endpoints` names providers; None for a server that is nobody's.
+    identity : {"nobody", "auth", "url"}
+        Anonymous, signed by an auth, or with a signature that was in the URL.
+    pays : bool
+        It offered to pay for itself.
+    at : datetime
+        When, by this machine's clock.
     """
-    reason = _reason(refusal, at_s3=at_s3, signed=signed, paying=paying)
+
+    provider: Provider | None
+    identity: Literal["nobody", "auth", "url"]
+    pays: bool
+    at: datetime
+
+
+def explain(refusal: Refusal, location: str, attempt: Attempt) -> StorageError:
+    """Make the error for a refusal that nothing could be learnt from; `location` as the user wrote it."""
+    reason = _reason(refusal, attempt)
     message = f"{location}: the server refused ({refusal}): {reason}"
     if refusal.message and refusal.code not in _SAYS and refusal.message != "Access Denied":
         message += f". It says: {refusal.message}"
     kind: type[StorageError] = AccessDeniedError if refusal.status in (401, 403) else StorageError
-    if at_s3 and signed and not paying and refusal.status == 403 and refusal.code in ("AccessDenied", ""):
+    if _may_want_payment(refusal, attempt):
         kind = RequesterPaysError
     return kind(message, location=location, status=refusal.status)
 
 
-def _reason(refusal: Refusal, *, at_s3: bool, signed: bool, paying: bool) -> str:
+def _may_want_payment(refusal: Refusal, attempt: Attempt) -> bool:
+    if refusal.code in _PAYING_CODES:
+        return True
+    unexplained = refusal.status == 403 and refusal.code in ("AccessDenied", "")
+    return unexplained and attempt.provider == "aws" and attempt.identity == "auth" and not attempt.pays
+
+
+def _reason(refusal: Refusal, attempt: Attempt) -> str:
+    skew = _skew(refusal, attempt)
+    if skew is not None:
+        return f"this machine's clock is {skew} minutes away from the server's: set it right"
+    if attempt.identity == "url" and refusal.code not in _PAYING_CODES:
+        return "the signature in the URL has expired, or is not for this object: get a new URL"
     if refusal.code in _SAYS:
         return _SAYS[refusal.code]
     if refusal.code in _REGION_CODES or refusal.status in (301, 307):
@@ -50,20 +112,35 @@ def _reason(refusal: Refusal, *, at_s3: bool, signed: bool, paying: bool) -> str
         return f"the request was made to the wrong region; {where}: pass region= (--region)"
     if refusal.status == 400:
         return "it calls the request malformed"
-    if not at_s3 and signed:
-        return "these credentials lack permission to read it, or are not for this server"
-    if not at_s3:
+    return _reason_of_silence(refusal, attempt)
+
+
+def _skew(refusal: Refusal, attempt: Attempt) -> int | None:
+    """Return the minutes between the clocks of a signed request and its server, if they are too many."""
+    server_time = refusal.server_time
+    if server_time is None or attempt.identity == "nobody" or refusal.status not in (400, 401, 403):
+        return None
+    apart = abs(server_time - attempt.at)
+    return round(apart / timedelta(minutes=1)) if apart > _CLOCK_TOLERANCE else None
+
+
+def _reason_of_silence(refusal: Refusal, attempt: Attempt) -> str:
+    """Tell what is likely where the server gave no reason of its own."""
+    provider = attempt.provider
+    if provider is None:
+        if attempt.identity == "auth":
+            return f"{_LACKING}, or are not for this server"
         return "it wants credentials: pass auth= with a requests auth, or service= if this is a cloud store"
-    if not signed:
+    if attempt.identity == "nobody":
         return (
             "the object was read anonymously and is not public. Give credentials, or correct those there "
-            f"are. Searched: {PLACES_SEARCHED}"
+            f"are. Searched: {_SEARCHED[provider]}"
         )
-    if not paying:
+    if provider == "aws" and not attempt.pays:
         return (
             "the request was signed but did not offer to pay. If this is a requester-pays bucket, pass "
             "request_payer=True (--request-payer); otherwise these credentials lack permission"
         )
-    return (
-        "these credentials lack permission to read it (or it does not exist and they may not list the bucket)"
-    )
+    if refusal.status == 401:
+        return f"{_EXPIRED}, or they are not for this server"
+    return f"{_LACKING} (or it does not exist and they may not list the bucket)"

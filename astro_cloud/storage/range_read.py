@@ -7,6 +7,7 @@ Every attempt is signed anew; a body that ends early is continued from the byte 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from requests import PreparedRequest
 
@@ -33,7 +34,7 @@ from astro_cloud.storage.answers import (
     judge,
 )
 from astro_cloud.storage.byterange import ByteRange, format_range
-from astro_cloud.storage.denial import explain
+from astro_cloud.storage.denial import Attempt, explain
 from astro_cloud.storage.location import masked
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.resources import Resources
@@ -191,7 +192,7 @@ class RangeRead:
         if self._learn(request, refusal) or self._back_at_origin():
             return
         denial = self._explain(refusal)
-        if self._pin.inferred and _signs(target) and refusal.status == 403 and self._denial is None:
+        if self._pin.inferred and _signs(target) and refusal.status in (401, 403) and self._denial is None:
             self._denial = denial  # a public object needs no signature: ask once without
             self._target = self._pin.moved(target, target.url, Anonymous())
             return
@@ -225,13 +226,16 @@ class RangeRead:
 
     def _explain(self, refusal: Refusal) -> StorageError:
         target = self._target
-        return explain(
-            refusal,
-            self._pin.name,
-            at_s3=self._pin.location.provider == "aws" or isinstance(target.auth, AWSAuth),
-            signed=_signs(target),
-            paying=_pays(target),
-        )
+        provider = None if target.foreign else self._pin.location.provider
+        if provider is None and isinstance(target.auth, AWSAuth):
+            provider = "aws"  # a server the user calls so
+        identity: Literal["nobody", "auth", "url"] = "nobody"
+        if _signs(target):
+            identity = "auth"
+        elif endpoints.is_presigned(target.url):
+            identity = "url"
+        at = self._resources.settings.clock()
+        return explain(refusal, self._pin.name, Attempt(provider, identity, _pays(target), at))
 
 
 def _signs(target: Target) -> bool:
