@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
@@ -28,7 +28,6 @@ from astro_cloud.exceptions import CredentialsError
 
 __all__ = ["AWSAuth"]
 
-_LONGEST = 7 * 24 * 3600
 _REFUSED = frozenset({301, 307, 400, 401, 403})
 
 
@@ -188,8 +187,6 @@ class AWSAuth(AuthBase):
         CredentialsError
             If no credentials are found.
         """
-        if not 1 <= expires <= _LONGEST:
-            raise ValueError(f"a URL can be signed for 1 to {_LONGEST} seconds (7 days), not {expires}")
         if endpoints.is_presigned(url):
             raise ValueError("this URL is signed already")
         keys = self._ring.keys()
@@ -197,29 +194,20 @@ class AWSAuth(AuthBase):
         where = spelled(url, self.service)
         region = self._region_of(where)
         scope = sigv4.credential_scope(amz_date, region, self.service)
-        parameters = {
-            "X-Amz-Algorithm": sigv4.ALGORITHM,
-            "X-Amz-Credential": f"{keys.access_key}/{scope}",
-            "X-Amz-Date": amz_date,
-            "X-Amz-Expires": str(expires),
-            "X-Amz-SignedHeaders": "host",
-        }
-        if keys.token is not None:
-            parameters["X-Amz-Security-Token"] = keys.token
+        added = {} if keys.token is None else {"X-Amz-Security-Token": keys.token}
         if self.request_payer:
-            parameters["x-amz-request-payer"] = "requester"
-        added = urlencode(parameters, quote_via=quote, safe="-_.~")
-        signed = where.url + ("&" if where.query else "?") + added
+            added["x-amz-request-payer"] = "requester"
+        block, signed_headers = sigv4.canonical_headers([("host", where.host)])
+        query = sigv4.presigned_query(
+            urlsplit(where.url).query, f"{keys.access_key}/{scope}", amz_date, expires, signed_headers, added
+        )
+        payload_hash = sigv4.UNSIGNED_PAYLOAD if self.service == "s3" else sigv4.EMPTY_PAYLOAD_HASH
         canonical_request = sigv4.canonical_request(
-            method,
-            where.path,
-            sigv4.canonical_query_string(urlsplit(signed).query),
-            *sigv4.canonical_headers([("host", where.host)]),
-            sigv4.UNSIGNED_PAYLOAD if self.service == "s3" else sigv4.EMPTY_PAYLOAD_HASH,
+            method, where.path, query, block, signed_headers, payload_hash
         )
         key = sigv4.signing_key(keys.secret_key, amz_date[:8], region, self.service)
         signature = sigv4.signature(key, sigv4.string_to_sign(amz_date, scope, canonical_request))
-        return f"{signed}&X-Amz-Signature={signature}"
+        return urlsplit(where.url)._replace(query=f"{query}&X-Amz-Signature={signature}").geturl()
 
     def learn(self, request: PreparedRequest, refusal: Refusal) -> str | None:
         """Take from a refusal what lets the same request succeed.

@@ -40,7 +40,6 @@ _SCOPES = {
     "read_only": "https://www.googleapis.com/auth/devstorage.read_only",
     "read_write": "https://www.googleapis.com/auth/devstorage.read_write",
 }
-_LONGEST_SECONDS = 604_800
 _VISIBLE = re.compile(r"[!-~]+").fullmatch
 
 
@@ -193,10 +192,12 @@ class GCPAuth(AuthBase):
             signed_headers,
             payload_hash,
         )
-        signature = signer.sign(goog4.string_to_sign_of(signer.algorithm, date, canonical_request), date)
-        request.headers["Authorization"] = (
-            f"{signer.algorithm} Credential={signer.identity}/{goog4.credential_scope(date)}, "
-            f"SignedHeaders={signed_headers}, Signature={signature}"
+        request.headers["Authorization"] = sigv4.authorization(
+            signer.identity,
+            goog4.scope(date),
+            signed_headers,
+            goog4.signature(signer, date, canonical_request),
+            signer.dialect,
         )
         return request
 
@@ -229,10 +230,8 @@ class GCPAuth(AuthBase):
         ValueError
             If `expires` is out of bounds, or the URL is signed already.
         """
-        if not 1 <= expires <= _LONGEST_SECONDS:
-            raise ValueError(f"expires is 1 to {_LONGEST_SECONDS} seconds, not {expires}")
         if endpoints.is_presigned(url):
-            raise ValueError("the URL is signed already")
+            raise ValueError("this URL is signed already")
         return goog4.presigned(
             self._signer(),
             self._goog_date(),
@@ -262,7 +261,7 @@ class GCPAuth(AuthBase):
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         server_time = refusal.server_time
         if self._keys is not None:
-            if refusal.code != "RequestTimeTooSkewed" or server_time is None or kind != goog4.HMAC:
+            if refusal.code != "RequestTimeTooSkewed" or server_time is None or kind != goog4.HMAC.algorithm:
                 return None
             self._clock_offset = server_time - self._clock()
             return "clock"

@@ -1,10 +1,11 @@
-"""AWS Signature Version 4 as pure functions, one per term of the AWS documentation.
+"""AWS Signature Version 4, and Google's V4 after it, as pure functions, one per term of the documentation.
 
 Text in, text out: nothing here reads a clock, a credential store or a socket. What is signed and in
 which order is decided by the callers (`astro_cloud.auth.aws`); this module only spells the terms:
 canonical_request, string_to_sign, credential_scope, signing_key, signature.
 
-Reference: AWS Identity and Access Management User Guide, "Create a signed AWS API request".
+Reference: AWS Identity and Access Management User Guide, "Create a signed AWS API request"; Google Cloud
+Storage, "Signatures".
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import hashlib
 import hmac
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import quote, unquote_to_bytes
+from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 __all__ = [
-    "ALGORITHM",
+    "AWS4",
     "EMPTY_PAYLOAD_HASH",
+    "LONGEST_PRESIGNED",
     "STREAMING_PAYLOAD",
     "UNSIGNED_PAYLOAD",
+    "Dialect",
     "authorization",
     "canonical_headers",
     "canonical_query_string",
@@ -30,6 +34,7 @@ __all__ = [
     "chunk_string_to_sign",
     "credential_scope",
     "headers_to_sign",
+    "presigned_query",
     "signature",
     "signing_key",
     "string_to_sign",
@@ -37,7 +42,29 @@ __all__ = [
     "wire_query",
 ]
 
-ALGORITHM = "AWS4-HMAC-SHA256"
+
+class Dialect(NamedTuple):
+    """The words in which providers differ who sign alike.
+
+    Attributes
+    ----------
+    algorithm : str
+        Names the signature: ``"AWS4-HMAC-SHA256"``.
+    secret_prefix, terminator : str
+        Begin and end the derivation of the signing key; the terminator ends the scope, too.
+    parameter_prefix : str
+        Begins the names of a presigned URL's parameters.
+    """
+
+    algorithm: str
+    secret_prefix: str
+    terminator: str
+    parameter_prefix: str
+
+
+AWS4 = Dialect("AWS4-HMAC-SHA256", "AWS4", "aws4_request", "X-Amz-")
+LONGEST_PRESIGNED = 7 * 24 * 3600
+"""Seconds for which a URL can be signed."""
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STREAMING_PAYLOAD = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 EMPTY_PAYLOAD_HASH = hashlib.sha256(b"").hexdigest()
@@ -166,28 +193,29 @@ def canonical_request(
     return f"{method}\n{uri}\n{query}\n{headers_block}\n{signed_headers}\n{payload_hash}"
 
 
-def credential_scope(amz_date: str, region: str, service: str) -> str:
+def credential_scope(date: str, region: str, service: str, dialect: Dialect = AWS4) -> str:
     """Name what a signing key is good for: one day, region and service."""
-    return f"{amz_date[:8]}/{region}/{service}/aws4_request"
+    return f"{date[:8]}/{region}/{service}/{dialect.terminator}"
 
 
-def string_to_sign(amz_date: str, scope: str, canonical_request: str) -> str:
+def string_to_sign(date: str, scope: str, canonical_request: str, dialect: Dialect = AWS4) -> str:
     """Join algorithm, time (``YYYYMMDDTHHMMSSZ``), scope and the canonical request's SHA-256."""
     digest = hashlib.sha256(canonical_request.encode()).hexdigest()
-    return f"{ALGORITHM}\n{amz_date}\n{scope}\n{digest}"
+    return f"{dialect.algorithm}\n{date}\n{scope}\n{digest}"
 
 
 def chunk_string_to_sign(amz_date: str, scope: str, previous_signature: str, data: bytes) -> str:
     """Join what the signature of one chunk of a streamed body covers (of none, for the last)."""
     digest = hashlib.sha256(data).hexdigest()
-    return f"{ALGORITHM}-PAYLOAD\n{amz_date}\n{scope}\n{previous_signature}\n{EMPTY_PAYLOAD_HASH}\n{digest}"
+    terms = (f"{AWS4.algorithm}-PAYLOAD", amz_date, scope, previous_signature, EMPTY_PAYLOAD_HASH, digest)
+    return "\n".join(terms)
 
 
 @lru_cache(maxsize=64)
-def signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
+def signing_key(secret_key: str, day: str, region: str, service: str, dialect: Dialect = AWS4) -> bytes:
     """Derive the key of one day (``YYYYMMDD``), region and service; kept, as it serves many requests."""
-    key = b"AWS4" + secret_key.encode()
-    for term in (date, region, service, "aws4_request"):
+    key = (dialect.secret_prefix + secret_key).encode()
+    for term in (day, region, service, dialect.terminator):
         key = hmac.digest(key, term.encode(), "sha256")
     return key
 
@@ -197,8 +225,56 @@ def signature(key: bytes, string_to_sign: str) -> str:
     return hmac.digest(key, string_to_sign.encode(), "sha256").hex()
 
 
-def authorization(access_key: str, scope: str, signed_headers: str, signature: str) -> str:
+def authorization(
+    access_key: str, scope: str, signed_headers: str, signature: str, dialect: Dialect = AWS4
+) -> str:
     """Spell the value of the ``Authorization`` header."""
+    credential = f"{access_key}/{scope}"
     return (
-        f"{ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={signed_headers}, Signature={signature}"
+        f"{dialect.algorithm} Credential={credential}, SignedHeaders={signed_headers}, Signature={signature}"
     )
+
+
+def presigned_query(
+    query: str,
+    credential: str,
+    date: str,
+    expires: int,
+    signed_headers: str,
+    added: Mapping[str, str],
+    dialect: Dialect = AWS4,
+) -> str:
+    """Spell the query of a presigned URL as it is signed, and sent with its signature behind it.
+
+    Parameters
+    ----------
+    query : str
+        Of the URL, as it goes over the wire; what stands there under a name written here is replaced.
+    credential : str
+        Whose signature, and its scope: ``access_key/scope``.
+    date : str
+        When it is signed, ``YYYYMMDDTHHMMSSZ``.
+    expires : int
+        Seconds for which it is good, 1 to `LONGEST_PRESIGNED`.
+    signed_headers : str
+        As `canonical_headers` returns them.
+    added : mapping
+        More parameters, not yet encoded.
+
+    Raises
+    ------
+    ValueError
+        If `expires` is out of bounds.
+    """
+    if not 1 <= expires <= LONGEST_PRESIGNED:
+        raise ValueError(f"a URL can be signed for 1 to {LONGEST_PRESIGNED} seconds (7 days), not {expires}")
+    terms = {
+        "Algorithm": dialect.algorithm,
+        "Credential": credential,
+        "Date": date,
+        "Expires": str(expires),
+        "SignedHeaders": signed_headers,
+    }
+    parameters = {dialect.parameter_prefix + name: value for name, value in terms.items()} | dict(added)
+    kept = (part for part in query.split("&") if part.partition("=")[0] not in parameters)
+    return canonical_query_string("&".join([*kept, urlencode(parameters, quote_via=quote)]))

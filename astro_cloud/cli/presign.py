@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from astro_cloud.auth.sigv4 import LONGEST_PRESIGNED
 from astro_cloud.cli.access import access_options, client_for
 from astro_cloud.exceptions import AstroCloudError
 from astro_cloud.storage import presign as presigned_url
@@ -15,7 +16,9 @@ __all__ = ["presign"]
 
 @click.command(short_help="Print a URL of an object that anything can read.")
 @click.argument("location")
-@click.option("--expires", type=click.IntRange(1, 604_800), default=3600, show_default=True, help="Seconds.")
+@click.option(
+    "--expires", type=click.IntRange(1, LONGEST_PRESIGNED), default=3600, show_default=True, help="Seconds."
+)
 @access_options
 def presign(location: str, expires: int, request_payer: bool, **access: Any) -> None:
     """Print a URL of an object that curl, DS9 or a browser can read without credentials.

@@ -149,12 +149,14 @@ def test_what_else_is_an_error() -> None:
 def test_the_offer_to_pay_goes_along() -> None:
     """For a requester-pays bucket the URL says who pays, and the signature covers it."""
     url = AWSAuth(True, **DOCUMENTED).presign("https://s3.amazonaws.com/b/k?x=1")
-    assert "?x=1&X-Amz-Algorithm=" in url
-    assert "&x-amz-request-payer=requester&X-Amz-Signature=" in url
+    assert "&x=1&x-amz-request-payer=requester&X-Amz-Signature=" in url
 
 
 def test_the_suites_cases_in_their_query_form(aws4_testsuite: Path) -> None:
-    """Each GET of AWS's suite is presigned as botocore does it, but where that drops a repeated parameter."""
+    """Each GET of AWS's suite is presigned as botocore does it.
+
+    Of a parameter that is repeated botocore would keep one: there it signs the query we wrote.
+    """
     now = datetime.datetime(2015, 8, 30, 12, 36, tzinfo=datetime.UTC)
     keys = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
     targets = {
@@ -164,18 +166,18 @@ def test_the_suites_cases_in_their_query_form(aws4_testsuite: Path) -> None:
     }
     assert len(targets) > 12
     for target in sorted(targets):
-        if target.count("Param1=") > 1:
-            continue
         request = requests.Request("GET", f"https://example.amazonaws.com{target}").prepare()
         signer = SigV4QueryAuth(Credentials(*keys), "service", "us-east-1", expires=60)
-        judged = AWSRequest("GET", request.url)
-        judged.context["timestamp"] = "20150830T123600Z"
-        signer._modify_request_before_signing(judged)
-        text = signer.string_to_sign(judged, signer.canonical_request(judged))
         auth = AWSAuth(
             access_key=keys[0], secret_key=keys[1], region="us-east-1", service="service", clock=lambda: now
         )
         ours = auth.presign(request.url or "", 60)
+        repeats = target.count("Param1=") > 1
+        judged = AWSRequest("GET", ours.partition("&X-Amz-Signature=")[0] if repeats else request.url)
+        judged.context["timestamp"] = "20150830T123600Z"
+        if not repeats:
+            signer._modify_request_before_signing(judged)
+        text = signer.string_to_sign(judged, signer.canonical_request(judged))
         assert ours.endswith("X-Amz-Signature=" + signer.signature(text, judged)), target
 
 
