@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import threading
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from astro_cloud.auth import metadata_server
 from astro_cloud.exceptions import CredentialsError
 from astro_cloud.forking import restart_after_fork
 
@@ -26,7 +26,6 @@ PLACES_SEARCHED = (
     "and the instance metadata server"
 )
 _METADATA_PROVIDER = "iam-role"
-_METADATA_CONNECT_SECONDS = 0.3
 _VISIBLE = re.compile(r"[!-~]+").fullmatch
 
 
@@ -120,15 +119,8 @@ def _told(error: Exception) -> str:
 def _metadata_server_answers(session: Any) -> bool:
     if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False
-    endpoint = urlsplit(
-        session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254/"
-    )
-    try:
-        address = (endpoint.hostname or "", endpoint.port or 80)
-        socket.create_connection(address, timeout=_METADATA_CONNECT_SECONDS).close()
-    except OSError:
-        return False
-    return True
+    endpoint = session.get_config_variable("ec2_metadata_service_endpoint") or ""
+    return metadata_server.ask(urlsplit(endpoint).netloc or metadata_server.ADDRESS) is not None
 
 
 class KeyRing:

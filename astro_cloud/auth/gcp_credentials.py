@@ -5,12 +5,12 @@ google-auth is imported where there is something to find, and not before.
 
 from __future__ import annotations
 
-import http.client
 import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from astro_cloud.auth import metadata_server
 from astro_cloud.exceptions import CredentialsError
 
 __all__ = [
@@ -29,9 +29,6 @@ PLACES_SEARCHED = (
     "and the metadata server of Google Cloud; HMAC keys are taken as access_key= and secret_key="
 )
 EXTRA = "Google credentials need google-auth: pip install 'astro-cloud[gcp]'"
-_METADATA_ADDRESS = "169.254.169.254"
-_METADATA_CONNECT_SECONDS = 0.3
-_METADATA_ANSWER_SECONDS = 0.5
 
 
 class GoogleCredentials(Protocol):
@@ -100,20 +97,9 @@ def _metadata_server_answers() -> bool:
     """Tell whether there is a metadata server and it is Google's: other clouds have one at its address."""
     if os.environ.get("NO_GCE_CHECK", "").lower() == "true":
         return False
-    address = os.environ.get("GCE_METADATA_IP") or _METADATA_ADDRESS
-    try:
-        connection = http.client.HTTPConnection(address, timeout=_METADATA_CONNECT_SECONDS)
-    except http.client.InvalidURL:
-        return False
-    try:
-        connection.connect()
-        connection.sock.settimeout(_METADATA_ANSWER_SECONDS)
-        connection.request("GET", "/", headers={"Metadata-Flavor": "Google"})
-        return connection.getresponse().headers.get("Metadata-Flavor") == "Google"
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    address = os.environ.get("GCE_METADATA_IP") or metadata_server.ADDRESS
+    answer = metadata_server.ask(address, {"Metadata-Flavor": "Google"})
+    return answer is not None and answer.get("Metadata-Flavor") == "Google"
 
 
 def refresh(credentials: GoogleCredentials) -> None:

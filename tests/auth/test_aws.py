@@ -4,6 +4,7 @@ import datetime
 import io
 import logging
 import pickle
+import socket
 import threading
 import tracemalloc
 from typing import Any
@@ -212,18 +213,31 @@ def test_the_metadata_server_is_asked_only_if_it_answers(monkeypatch: pytest.Mon
     """Off-cloud, one connect of at most 0.3 s is all that is spent on the metadata server."""
     asked: list[Any] = []
 
-    def refuse(address: Any, timeout: float) -> None:
+    def refuse(address: Any, timeout: float, *_: Any) -> None:
         asked.append((address, timeout))
-        raise OSError
+        raise TimeoutError
 
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
-    monkeypatch.setattr("astro_cloud.auth.aws_credentials.socket.create_connection", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
     assert not AWSAuth().has_credentials()
     assert asked == [(("169.254.169.254", 80), 0.3)]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert AWSAuth().has_credentials()
     assert len(asked) == 1, "nothing is asked when credentials are nearer"
+
+
+def test_a_silent_metadata_server_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the connection and says nothing is asked once, by us, and not by botocore."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)
+        assert not AWSAuth().has_credentials()
+        server.accept()[0].close()
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 class Rotating:
