@@ -12,9 +12,10 @@ import hypothesis
 import pytest
 
 from tests import corpora
-from tests.servers import azurite, ceph, rclone, swift
+from tests.servers import azurite, ceph, rclone, swift, tls
 from tests.servers.azurite import RunningAzurite
 from tests.servers.process import RunningServer
+from tests.servers.tls import Certificate
 
 # No test times itself: a busy machine is no reason to fail. In CI examples are the same each time, as
 # hypothesis has it there by itself; by hand new ones are tried.
@@ -25,7 +26,7 @@ TOOK_PART = pytest.StashKey[list[str]]()
 
 #: Where credentials, endpoints and proxies could come in from the machine of whoever runs the tests.
 FOREIGN_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_", "S3_", "CLOUDSDK_", "GCE_", "SPACES_", "ASTRO_CLOUD_")
-FOREIGN_NAMES = ("NETRC", "BOTO_CONFIG", "NO_GCE_CHECK")
+FOREIGN_NAMES = ("STORAGE_EMULATOR_HOST", "NETRC", "BOTO_CONFIG", "NO_GCE_CHECK")
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,12 @@ def aws4_testsuite() -> Path:
 
 
 @pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """What the servers of this run show over https."""
+    return tls.make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
 def swift_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """OpenStack Swift with its S3 API."""
     with swift.swift() as server:
@@ -62,10 +69,24 @@ def swift_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="session")
+def swift_over_tls(swift_server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
+    """The same Swift over https."""
+    with swift.over_tls(swift_server, certificate) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def rclone_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """rclone, serving a folder as S3."""
     with rclone.rclone() as server:
         _note(pytestconfig, rclone)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_over_tls(rclone_server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
+    """rclone over https, serving the same folder."""
+    with rclone.over_tls(rclone_server, certificate) as server:
         yield server
 
 
@@ -80,6 +101,16 @@ def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
 
 
 @pytest.fixture(scope="session")
+def azurite_over_tls(pytestconfig: pytest.Config, certificate: Certificate) -> Iterator[RunningAzurite]:
+    """Another Azurite, over https, which keeps blobs of its own and takes bearer tokens."""
+    if not azurite.installed():
+        pytest.skip("node and npm are not on PATH")
+    with azurite.azurite(certificate) as server:
+        _note(pytestconfig, azurite)
+        yield server
+
+
+@pytest.fixture(scope="session")
 def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """Ceph's radosgw; a test that asks for it by name is skipped where Ceph is not installed."""
     if not ceph.installed():
@@ -89,9 +120,33 @@ def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(scope="session", params=["swift", "ceph"] if ceph.installed() else ["swift"])
+@pytest.fixture(scope="session")
+def ceph_over_tls(ceph_server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
+    """The same Ceph over https."""
+    with ceph.over_tls(ceph_server, certificate) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph_without_sts(ceph_server: RunningServer) -> Iterator[RunningServer]:
+    """The same Ceph behind a gateway that says by AWS's codes why it refuses."""
+    with ceph.without_sts(ceph_server) as server:
+        yield server
+
+
+WHOLE = ["swift", "ceph"] if ceph.installed() else ["swift"]
+
+
+@pytest.fixture(scope="session", params=WHOLE)
 def s3_judge(request: pytest.FixtureRequest) -> RunningServer:
     """Each real S3 server there is here: what they say about a signature is the truth."""
+    server: RunningServer = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.fixture(scope="session", params=[*WHOLE, "rclone"])
+def s3_verifier(request: pytest.FixtureRequest) -> RunningServer:
+    """Each real S3 server, and rclone, which is as strict with signatures but keeps only what files can."""
     server: RunningServer = request.getfixturevalue(f"{request.param}_server")
     return server
 
@@ -106,4 +161,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _note(config: pytest.Config, server: ModuleType) -> None:
     name = server.__name__.rpartition(".")[2]
-    config.stash.setdefault(TOOK_PART, []).append(f"{name} {server.version()}")
+    took_part = config.stash.setdefault(TOOK_PART, [])
+    if (entry := f"{name} {server.version()}") not in took_part:
+        took_part.append(entry)

@@ -10,25 +10,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, sigv4
 from astro_cloud.auth.aws_credentials import CredentialsLike, KeyRing, Keys
-from astro_cloud.auth.payload import SignedChunks, announce_chunks
+from astro_cloud.auth.clock import ServerClocks
+from astro_cloud.auth.payload import SignedChunks, announce_chunks, is_hash
 from astro_cloud.auth.payload import payload_hash as hash_of
-from astro_cloud.auth.redirects import copy_to_send, follow, redirect_of
-from astro_cloud.auth.refusal import EXPIRED_CODES, Refusal
+from astro_cloud.auth.redirects import follow, has_signed_url
+from astro_cloud.auth.refusal import RENEWABLE_CODES, Refusal
 from astro_cloud.auth.spelling import Spelled, spelled
 from astro_cloud.exceptions import CredentialsError
 
 __all__ = ["AWSAuth"]
-
-_REFUSED = frozenset({301, 307, 400, 401, 403})
 
 
 def _utcnow() -> datetime:
@@ -75,12 +74,17 @@ class AWSAuth(AuthBase):
 
     Where S3 redirects to itself (another region, another host of Amazon's), names another region, or
     says that the token expired or the clock is wrong, the request is sent again, signed anew, whatever
-    ``allow_redirects`` says; not if its body cannot be rewound. A redirect that `requests` follows to
-    anybody else is sent on without signature, token or any other ``x-amz-*`` header.
+    ``allow_redirects`` says. A redirect that `requests` follows to anybody else, or to a URL that is
+    signed, is sent on without signature, token or any other ``x-amz-*`` header. Where a body that cannot
+    be sent twice is redirected, `requests.exceptions.UnrewindableBodyError` is raised, its ``response``
+    the server's answer.
+
+    A URL that carries a signature already is sent as it is, without another.
 
     A body is hashed where it is bytes or a seekable file, which stays where it is. One that can be read
-    only once, and whose length is known, is signed in chunks while it is sent. Set the header
-    ``x-amz-content-sha256: UNSIGNED-PAYLOAD`` to leave it out of the signature.
+    only once, and whose length is known, is signed in chunks while it is sent, unless the header
+    ``x-amz-content-sha256`` gives its SHA-256 (64 hexadecimal digits). Set that header to
+    ``UNSIGNED-PAYLOAD`` to leave any body out of the signature.
 
     Signed are ``Host``, ``Content-Type``, ``Content-MD5``, ``Date``, ``Range``, every ``If-*`` and
     every ``x-amz-*`` header; others may be changed by proxies on the way.
@@ -105,21 +109,20 @@ class AWSAuth(AuthBase):
     ) -> None:
         if (access_key is None) != (secret_key is None):
             raise CredentialsError("give access_key and secret_key together, or neither")
-        if access_key is None and session_token is not None:
+        if access_key is None and session_token:
             raise CredentialsError("session_token goes with access_key and secret_key")
-        if access_key is not None and credentials is not None:
-            raise CredentialsError("give either keys or credentials")
+        if sum(given is not None for given in (access_key, credentials, profile)) > 1:
+            raise CredentialsError("give one of access_key and secret_key, credentials, or profile")
         if region is not None and not endpoints.is_region(region):
             raise ValueError(f"{region!r} is not the name of a region, such as 'us-east-1'")
         if access_key is not None and secret_key is not None:
-            credentials = Keys(access_key, secret_key, session_token)
+            credentials = Keys(access_key, secret_key, session_token or None)
         self.request_payer = request_payer
         self.profile = profile
         self.region = region
         self.service = service
         self._ring = KeyRing(credentials, profile)
-        self._clock = clock
-        self._clock_offset = timedelta()
+        self._clocks = ServerClocks(clock)
         self._regions: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -128,7 +131,7 @@ class AWSAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign `request`, and follow its answers; called by `requests` once per call of its user."""
-        return follow(self.sign(request), self._renewed)
+        return follow(self.sign(request), self, _is_signed)
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; searches for credentials the first time."""
@@ -136,9 +139,11 @@ class AWSAuth(AuthBase):
 
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a prepared request in place, replacing an earlier signature, and return it."""
+        if has_signed_url(request):
+            return request
         keys = self._ring.keys()
-        amz_date = _amz_date((self._clock() + self._clock_offset).replace(microsecond=0))
         where = spelled(request.url or "", self.service)
+        amz_date = _amz_date(self._clocks.now(where.host).replace(microsecond=0))
         request.url = where.url
         payload_hash = self._set_headers(request, amz_date, keys.token)
 
@@ -190,8 +195,8 @@ class AWSAuth(AuthBase):
         if endpoints.is_presigned(url):
             raise ValueError("this URL is signed already")
         keys = self._ring.keys()
-        amz_date = _amz_date((self._clock() + self._clock_offset).replace(microsecond=0))
         where = spelled(url, self.service)
+        amz_date = _amz_date(self._clocks.now(where.host).replace(microsecond=0))
         region = self._region_of(where)
         scope = sigv4.credential_scope(amz_date, region, self.service)
         added = {} if keys.token is None else {"X-Amz-Security-Token": keys.token}
@@ -199,7 +204,12 @@ class AWSAuth(AuthBase):
             added["x-amz-request-payer"] = "requester"
         block, signed_headers = sigv4.canonical_headers([("host", where.host)])
         query = sigv4.presigned_query(
-            urlsplit(where.url).query, f"{keys.access_key}/{scope}", amz_date, expires, signed_headers, added
+            urlsplit(where.url).query,
+            f"{keys.access_key}/{scope}",
+            date=amz_date,
+            expires=expires,
+            signed_headers=signed_headers,
+            added=added,
         )
         payload_hash = sigv4.UNSIGNED_PAYLOAD if self.service == "s3" else sigv4.EMPTY_PAYLOAD_HASH
         canonical_request = sigv4.canonical_request(
@@ -227,38 +237,17 @@ class AWSAuth(AuthBase):
             sending once more is worthwhile. None if there is nothing to learn.
         """
         access_key, _, region = _credential_of(request)
-        server_time = refusal.server_time
-        if refusal.code == "RequestTimeTooSkewed" and server_time is not None:
-            self._clock_offset = server_time - self._clock()
+        if not access_key:
+            return None
+        host = endpoints.netloc_of(request.url or "")
+        if self._clocks.learn(host, refusal, request.headers.get("x-amz-date", "")):
             return "clock"
-        if refusal.code in EXPIRED_CODES and self._ring.renew(access_key):
+        if refusal.code in RENEWABLE_CODES and self._ring.renew(access_key):
             return "credentials"
         if refusal.region and refusal.region != region:
             self._regions[spelled(request.url or "", self.service).bucket] = refusal.region
             return "region"
         return None
-
-    def _renewed(self, response: Response, learnt: set[str]) -> PreparedRequest | None:
-        """Make the request that the same service wants instead of one it did not answer."""
-        request = response.request
-        url = redirect_of(response)
-        if not _credential_of(request)[0]:
-            return None  # not ours, or sent on to a stranger
-        if url is not None:
-            if not endpoints.same_service(request.url or "", url) or endpoints.is_presigned(url):
-                return None
-        elif response.status_code in _REFUSED:
-            refusal = Refusal.of(response.status_code, response.headers, response.content)
-            url = endpoints.regional_url(request.url or "", refusal.region or "")
-            lesson = self.learn(request, refusal) or ("region" if url != request.url else None)
-            if lesson is None or lesson in learnt:
-                return None
-            learnt.add(lesson)
-        else:
-            return None
-        again = copy_to_send(request)
-        again.url = url
-        return self.sign(again)
 
     def _region_of(self, where: Spelled) -> str:
         region = (
@@ -284,9 +273,10 @@ class AWSAuth(AuthBase):
             headers.pop("x-amz-security-token", None)
         if self.request_payer:
             headers["x-amz-request-payer"] = "requester"
-        payload_hash = headers.get("x-amz-content-sha256")
-        if payload_hash != sigv4.UNSIGNED_PAYLOAD:
-            payload_hash = hash_of(request.body)
+        given = headers.get("x-amz-content-sha256")
+        payload_hash = given if given == sigv4.UNSIGNED_PAYLOAD else hash_of(request.body)
+        if payload_hash is None and is_hash(given):
+            payload_hash = given
         if payload_hash is None:
             if self.service != "s3":
                 raise TypeError(
@@ -302,6 +292,10 @@ class AWSAuth(AuthBase):
 @lru_cache(maxsize=4)
 def _amz_date(second: datetime) -> str:
     return second.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _is_signed(request: PreparedRequest) -> bool:
+    return bool(_credential_of(request)[0])
 
 
 def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:

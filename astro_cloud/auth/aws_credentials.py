@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import threading
+from contextlib import nullcontext
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from astro_cloud.auth import metadata_server
+from astro_cloud.auth.masking import unlogged
 from astro_cloud.exceptions import CredentialsError
 from astro_cloud.forking import restart_after_fork
 
@@ -75,14 +77,15 @@ def find_credentials(profile: str | None = None) -> Found:
     from botocore.session import Session
 
     try:
-        session = Session(profile=profile)
-        resolver = session.get_component("credential_provider")
-        metadata = resolver.get_provider(_METADATA_PROVIDER)
-        resolver.remove(_METADATA_PROVIDER)
-        credentials = resolver.load_credentials()
-        if credentials is None and _metadata_server_answers(session):
-            credentials = metadata.load()
-        return Found(credentials, session.get_config_variable("region"))
+        with unlogged():
+            session = Session(profile=profile)
+            resolver = session.get_component("credential_provider")
+            metadata = resolver.get_provider(_METADATA_PROVIDER)
+            resolver.remove(_METADATA_PROVIDER)
+            credentials = resolver.load_credentials()
+            if credentials is None and _metadata_server_answers(session):
+                credentials = metadata.load()
+            return Found(credentials, session.get_config_variable("region"))
     except Exception as error:
         raise CredentialsError(f"AWS credentials cannot be read: {_told(error)}") from None
 
@@ -96,7 +99,8 @@ def frozen(credentials: CredentialsLike) -> Any:
         If they cannot be refreshed, or could not be sent in a header.
     """
     try:
-        keys = credentials.get_frozen_credentials()
+        with nullcontext() if isinstance(credentials, Keys) else unlogged():
+            keys = credentials.get_frozen_credentials()
     except Exception as error:
         raise CredentialsError(f"AWS credentials cannot be refreshed: {_told(error)}") from None
     for name, value in (("access key", keys.access_key), ("session token", keys.token)):
@@ -105,15 +109,21 @@ def frozen(credentials: CredentialsLike) -> Any:
                 f"the {name} of the AWS credentials holds a space, a line end or a character that is not "
                 "ASCII: look for one at its end"
             )
+    if keys.secret_key != keys.secret_key.strip():
+        raise CredentialsError("the secret key of the AWS credentials begins or ends with white space")
     return keys
 
 
 def _told(error: Exception) -> str:
-    """Say what a foreign error says, if it is of a kind that repeats no program's output."""
-    from botocore.exceptions import BotoCoreError
+    """Say what a foreign error says, if it is of a kind that repeats no credentials."""
+    from botocore.exceptions import BotoCoreError, ClientError
 
+    name = type(error).__name__
+    if isinstance(error, ClientError):  # what STS answered
+        reason = error.response.get("Error", {})
+        return f"{name}: {reason.get('Code', '')}: {reason.get('Message', '')}"
     said = f": {error}" if isinstance(error, BotoCoreError | OSError) else ""
-    return type(error).__name__ + said
+    return name + said
 
 
 def _metadata_server_answers(session: Any) -> bool:
@@ -178,18 +188,23 @@ class KeyRing:
         return frozen(credentials)
 
     def renew(self, access_key: str) -> bool:
-        """Drop the credentials a request was signed with, unless they were renewed meanwhile.
+        """Search again for credentials other than those a request was signed with.
 
-        Returns False where credentials were given: nobody knows of others.
+        Not where they were renewed meanwhile, or given. Returns False if there are no others.
+
+        Raises
+        ------
+        CredentialsError
+            If what is found is broken, or cannot be refreshed.
         """
         if self._given is not None:
-            return False
+            return bool(frozen(self._given).access_key != access_key)
         with self._lock:
-            found = self._found
-            current = found.credentials if found is not None else None
+            current = self._found.credentials if self._found is not None else None
             if current is None or frozen(current).access_key == access_key:
-                self._found = None
-        return True
+                self._found = find_credentials(self._profile)
+                current = self._found.credentials
+        return current is not None and bool(frozen(current).access_key != access_key)
 
     def _search(self, *, again: bool) -> Found:
         """Find credentials once; a search that found none is repeated if `again`."""

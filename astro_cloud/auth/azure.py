@@ -6,6 +6,7 @@ found, tokens kept, and a `requests.PreparedRequest` is taken apart and put toge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
@@ -13,10 +14,10 @@ from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from astro_cloud.auth import endpoints, sharedkey
+from astro_cloud.auth import endpoints, masking, sharedkey  # noqa: F401  masks the SAS in urllib3's log
 from astro_cloud.auth.azure_credentials import (
     PLACES_SEARCHED,
     Secrets,
@@ -26,13 +27,16 @@ from astro_cloud.auth.azure_credentials import (
     of_connection_string,
     of_environment,
 )
-from astro_cloud.auth.redirects import copy_to_send, follow, redirect_of
+from astro_cloud.auth.clock import ServerClocks
+from astro_cloud.auth.redirects import follow, has_signed_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.sigv4 import wire_path, wire_query
 from astro_cloud.exceptions import CredentialsError
 
 __all__ = ["AzureAuth"]
 
+_LONGEST = 100 * 365 * 24 * 3600
+_SUFFIX_RANGE = re.compile(r"\s*bytes\s*=\s*-", re.IGNORECASE)
 _SAS_PARAMETERS = frozenset(
     "sv ss srt sr sp st se sip spr si sig sdd ses skoid sktid skt ske sks skv skdutid saoid suoid scid "  # noqa: SIM905
     "sduoid srh srq rscc rscd rsce rscl rsct".split()
@@ -70,6 +74,8 @@ class AzureAuth(AuthBase):
         signed: if no credentials are found, the message lists the places searched; if the URL is
         plain ``http://`` to anything but this machine, over which no secret is sent; and if the
         credential gives no token.
+    ValueError
+        When a request for a suffix range (``bytes=-N``) is signed: Azure answers it with 500.
     ImportError
         When a request is signed with ``credential="default"`` and azure-identity is not installed.
 
@@ -88,8 +94,12 @@ class AzureAuth(AuthBase):
     A URL that carries a signature already is sent with that one, unless `sas_token` replaces it.
 
     A bearer token is kept until 5 minutes before it expires, and asked for anew once where a server
-    answers 401. A redirect to the same origin is followed signed anew; one that `requests` follows to
-    anybody else is sent on without signature, token or any other ``x-ms-*`` header.
+    answers 401; the server's clock is learnt where it refuses the date of a Shared Key. Then, and where a
+    server redirects to itself, the request is sent again, signed anew, whatever ``allow_redirects`` says.
+    A redirect that `requests` follows to anybody else, or to a URL with a signature that is not ours, is
+    sent on without signature, token or any other ``x-ms-*`` header. Where a body that cannot be sent
+    twice is redirected, `requests.exceptions.UnrewindableBodyError` is raised, its ``response`` the
+    server's answer.
 
     References
     ----------
@@ -122,7 +132,7 @@ class AzureAuth(AuthBase):
             raise CredentialsError("account goes with key, or with sas_token")
         if isinstance(credential, str) and credential != "default":
             raise CredentialsError('credential is an object with get_token(), or "default"')
-        self._clock = clock
+        self._clocks = ServerClocks(clock)
         self._given: Secrets | None = None
         if connection_string is not None:
             self._given = of_connection_string(connection_string, "connection_string")
@@ -137,7 +147,7 @@ class AzureAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Authorize `request`, and see to its answers; called by `requests` once per call of its user."""
-        return follow(self.sign(request), self._renewed)
+        return follow(self.sign(request), self, self._is_signed)
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; for ``"default"``, whether it could be tried."""
@@ -153,12 +163,16 @@ class AzureAuth(AuthBase):
         """Authorize a prepared request in place, replacing what an earlier call wrote, and return it."""
         url = request.url or ""
         _refuse_plain_http(url)
-        secrets = None if self._tokens is not None else self._require_secrets()
-        request.headers.pop("Authorization", None)
-        if endpoints.is_presigned(url) and (secrets is None or secrets.sas is None):
+        secrets = None if self._tokens is not None else self._secrets()
+        if (secrets is None or secrets.sas is None) and has_signed_url(request):
             return request
+        if secrets is None and self._tokens is None:
+            raise _none_found()
+        if any(_SUFFIX_RANGE.match(_text(request.headers.get(name, ""))) for name in ("Range", "x-ms-range")):
+            raise ValueError("Azure knows no suffix ranges (bytes=-N): ask for a range from a first byte")
+        request.headers.pop("Authorization", None)
         request.headers.setdefault("x-ms-version", sharedkey.VERSION)
-        request.headers["x-ms-date"] = _http_date(int(self._clock().timestamp()))
+        request.headers["x-ms-date"] = _http_date(int(self._now_at(url).timestamp()))
         request.headers.pop("Date", None)
         path, query = _set_url(request, secrets.sas if secrets is not None else None)
         if self._tokens is not None:
@@ -168,16 +182,30 @@ class AzureAuth(AuthBase):
         return request
 
     def learn(self, request: PreparedRequest, refusal: Refusal) -> str | None:
-        """Drop the bearer token that a server refused with 401, unless it was renewed meanwhile.
+        """Take from a refusal what lets the same request succeed.
+
+        Parameters
+        ----------
+        request : PreparedRequest
+            The one that was refused, as it was authorized.
+        refusal : Refusal
+            The answer.
 
         Returns
         -------
         str or None
-            ``"credentials"`` if signing and sending once more is worthwhile.
+            ``"credentials"`` (the bearer token that was refused with 401 is dropped, unless it was
+            renewed meanwhile) or ``"clock"`` (the server's is known now) if signing and sending once
+            more is worthwhile, else None.
         """
-        if self._tokens is None or refusal.status != 401:
+        kind, _, shown = _text(request.headers.get("Authorization", "")).partition(" ")
+        if kind == "SharedKey":
+            host = endpoints.netloc_of(request.url or "")
+            skewed = self._clocks.learn(host, refusal, request.headers.get("x-ms-date", ""))
+            return "clock" if skewed else None
+        if self._tokens is None or refusal.status != 401 or kind != "Bearer":
             return None
-        self._tokens.forget(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        self._tokens.forget(shown)
         return "credentials"
 
     def presign(self, url: str, expires: int = 3600) -> str:
@@ -190,7 +218,7 @@ class AzureAuth(AuthBase):
             emulators have it, path-style (``http://127.0.0.1:10000/ACCOUNT/CONTAINER/BLOB``). A
             SAS that it carries is replaced.
         expires : int
-            Seconds from now, more than 0.
+            Seconds from now, 1 to 3,153,600,000 (100 years).
 
         Returns
         -------
@@ -206,12 +234,15 @@ class AzureAuth(AuthBase):
             If the URL names no blob, or `expires` is not a number of seconds to come.
         """
         _refuse_plain_http(url)
-        secrets = None if self._tokens is not None else self._require_secrets()
+        secrets = None if self._tokens is not None else self._secrets()
+        if secrets is None and self._tokens is None:
+            raise _none_found()
         if secrets is None or secrets.key is None or secrets.account is None:
             raise CredentialsError("presign needs the account's key: pass account and key")
-        if expires <= 0:
-            raise ValueError(f"expires is a number of seconds from now, not {expires}")
-        expiry = (self._clock().astimezone(UTC) + timedelta(seconds=expires)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if not isinstance(expires, int) or not 0 < expires <= _LONGEST:
+            raise ValueError(f"expires is a number of seconds from now, 1 to {_LONGEST}, not {expires!r}")
+        expires_at = self._now_at(url).astimezone(UTC) + timedelta(seconds=expires)
+        expiry = expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         parts = urlsplit(url)
         path = wire_path(parts.path)
         resource = f"/blob/{secrets.account}/{_container_and_blob(url, path, secrets.account)}"
@@ -219,24 +250,10 @@ class AzureAuth(AuthBase):
         sas = sharedkey.service_sas(secrets.key, resource, expiry, protocol)
         return parts._replace(path=path, query=_with_sas(parts.query, sas), fragment="").geturl()
 
-    def _renewed(self, response: Response, learnt: set[str]) -> PreparedRequest | None:
-        """Make the request that the same server wants instead of one it did not answer."""
-        request = response.request
-        url = redirect_of(response)
-        if not self._is_ours(request):
-            return None  # sent on to a stranger
-        if url is not None:
-            if not endpoints.same_origin(request.url or "", url) or endpoints.is_presigned(url):
-                return None
-        elif "credentials" in learnt or self.learn(request, Refusal(response.status_code)) is None:
-            return None
-        else:
-            learnt.add("credentials")
-        again = copy_to_send(request)
-        again.url = url or request.url
-        return self.sign(again)
+    def _now_at(self, url: str) -> datetime:
+        return self._clocks.now(endpoints.netloc_of(url))
 
-    def _is_ours(self, request: PreparedRequest) -> bool:
+    def _is_signed(self, request: PreparedRequest) -> bool:
         if _text(request.headers.get("Authorization", "")).startswith(("SharedKey ", "Bearer ")):
             return True
         secrets = self._secrets() if self._tokens is None else None
@@ -245,14 +262,12 @@ class AzureAuth(AuthBase):
     def _secrets(self) -> Secrets | None:
         return self._given if self._given is not None else of_environment()
 
-    def _require_secrets(self) -> Secrets:
-        secrets = self._secrets()
-        if secrets is None:
-            raise CredentialsError(
-                f"no Azure credentials found; searched: {PLACES_SEARCHED}. Pass account and key, sas_token, "
-                'connection_string or a credential (credential="default" for a Microsoft Entra login)'
-            )
-        return secrets
+
+def _none_found() -> CredentialsError:
+    return CredentialsError(
+        f"no Azure credentials found; searched: {PLACES_SEARCHED}. Pass account and key, sas_token, "
+        'connection_string or a credential (credential="default" for a Microsoft Entra login)'
+    )
 
 
 def _set_url(request: PreparedRequest, sas: str | None) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from astro_cloud.auth import endpoints
 from astro_cloud.auth.sigv4 import wire_query
 from astro_cloud.exceptions import CredentialsError
 from astro_cloud.forking import restart_after_fork
@@ -161,6 +162,9 @@ def of_connection_string(text: str, where: str) -> Secrets:
     if said.get("usedevelopmentstorage", "").lower() == "true":
         return checked(_EMULATOR_ACCOUNT, _EMULATOR_KEY, None)
     account, key, sas = map(said.get, ("accountname", "accountkey", "sharedaccesssignature"))
+    blob_host = endpoints.host_of(said.get("blobendpoint", ""))
+    if not account and endpoints.endpoint_of(blob_host) is not None:
+        account = blob_host.partition(".")[0]  # so the portal writes a SAS
     if account and key:
         return checked(account, key, None, key_field=f"AccountKey of {where}")
     if sas:

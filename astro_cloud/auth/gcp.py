@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from astro_cloud.auth import endpoints, goog4, sigv4
+from astro_cloud.auth.clock import ServerClocks
 from astro_cloud.auth.gcp_credentials import (
     EXTRA,
     PLACES_SEARCHED,
@@ -25,10 +26,12 @@ from astro_cloud.auth.gcp_credentials import (
     find_credentials,
     google_auth_is_installed,
     refresh,
+    scoped,
     told,
 )
+from astro_cloud.auth.payload import is_hash
 from astro_cloud.auth.payload import payload_hash as hash_of
-from astro_cloud.auth.redirects import copy_to_send, follow
+from astro_cloud.auth.redirects import follow, has_signed_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.spelling import spelled
 from astro_cloud.exceptions import CredentialsError
@@ -75,7 +78,7 @@ class GCPAuth(AuthBase):
         travel in a pickle of this object. By default google-auth's application default credentials are
         searched once, at the first request; they do not travel.
     scope : {"read_only", "read_write"}
-        What found credentials are asked to permit.
+        What credentials are asked to permit that were found, or given without a scope.
     clock : callable
         Returns the current time as an aware `datetime`; dates signatures.
 
@@ -94,11 +97,15 @@ class GCPAuth(AuthBase):
     With an HMAC key the URL is respelled so that what is signed is what is sent, as `AWSAuth` does. Signed
     are ``Host``, ``Content-Type``, ``Content-MD5``, ``Date``, ``Range``, every ``If-*`` and every
     ``x-goog-*`` header, and the body, if it is bytes or a seekable file; one that can be read only once is
-    declared ``UNSIGNED-PAYLOAD``.
+    declared ``UNSIGNED-PAYLOAD``, unless ``x-goog-content-sha256`` gives its SHA-256.
 
-    Where the server refuses a token (401) or says that the clock is wrong, the request is sent again, once,
-    if its body can be rewound. A redirect that `requests` follows to another origin is sent on without
-    token, signature or any other ``x-goog-*`` header.
+    Where Google redirects to itself, the server refuses a token (401) or says that the clock is wrong, the
+    request is sent again, authorised anew, whatever ``allow_redirects`` says. A redirect that `requests`
+    follows to anybody else, or to a URL that is signed, is sent on without token, signature or any other
+    ``x-goog-*`` header. Where a body that cannot be sent twice is redirected,
+    `requests.exceptions.UnrewindableBodyError` is raised, its ``response`` the server's answer.
+
+    A URL that carries a signature already is sent as it is, without another.
 
     References
     ----------
@@ -130,9 +137,8 @@ class GCPAuth(AuthBase):
         self._keys: _Keys | None = None
         if access_key is not None and secret_key is not None:
             self._keys = _Keys(access_key, secret_key)
-        self._given = credentials
-        self._clock = clock
-        self._clock_offset = timedelta()
+        self._given = scoped(credentials, _SCOPES[scope]) if credentials is not None else None
+        self._clocks = ServerClocks(clock)
         self._start()
 
     def _start(self) -> None:
@@ -158,7 +164,7 @@ class GCPAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Authorise `request`, and follow its answers; called by `requests` once per call of its user."""
-        return follow(self.sign(request), self._renewed)
+        return follow(self.sign(request), self, _is_signed)
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be authorised; searches for credentials the first time.
@@ -176,9 +182,11 @@ class GCPAuth(AuthBase):
 
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Authorise a prepared request in place, replacing an earlier signature or token, and return it."""
+        if has_signed_url(request):
+            return request
         if self._keys is None:
             return self._bear(request)
-        date, signer = self._goog_date(), self._signer()
+        date, signer = self._goog_date(request.url or ""), self._signer()
         where = spelled(request.url or "", "s3")
         request.url = where.url
         payload_hash = self._set_headers(request, date)
@@ -234,7 +242,7 @@ class GCPAuth(AuthBase):
             raise ValueError("this URL is signed already")
         return goog4.presigned(
             self._signer(),
-            self._goog_date(),
+            self._goog_date(url),
             url,
             expires=expires,
             method=method,
@@ -259,31 +267,16 @@ class GCPAuth(AuthBase):
             be sent again) if signing and sending once more is worthwhile, else None.
         """
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        server_time = refusal.server_time
         if self._keys is not None:
-            if refusal.code != "RequestTimeTooSkewed" or server_time is None or kind != goog4.HMAC.algorithm:
-                return None
-            self._clock_offset = server_time - self._clock()
-            return "clock"
+            host = endpoints.netloc_of(request.url or "")
+            skewed = kind == goog4.HMAC.algorithm and self._clocks.learn(
+                host, refusal, request.headers.get("x-goog-date", "")
+            )
+            return "clock" if skewed else None
         if refusal.status != 401 or kind != "Bearer":
             return None
         self._refused_token = token
         return "credentials"
-
-    def _renewed(self, response: Response, learnt: set[str]) -> PreparedRequest | None:
-        """Make the request to send again after an answer that taught something, once for each lesson."""
-        if response.status_code not in (401, 403):
-            return None
-        refusal = Refusal.of(response.status_code, response.headers, response.content)
-        lesson = self.learn(response.request, refusal)
-        if lesson is None or lesson in learnt:
-            return None
-        learnt.add(lesson)
-        try:
-            return self.sign(copy_to_send(response.request))
-        except CredentialsError:
-            self._refused_token = None
-            return None
 
     def _bear(self, request: PreparedRequest) -> PreparedRequest:
         url = request.url or ""
@@ -302,8 +295,8 @@ class GCPAuth(AuthBase):
         """Return the token, refreshed if need be by whichever thread comes first."""
         with self._lock:
             if not credentials.valid or credentials.token == self._refused_token:
+                self._refused_token = None  # also where it cannot be refreshed: there is no other
                 refresh(credentials)
-                self._refused_token = None
             token = credentials.token
         if token is None:
             raise CredentialsError("the Google credentials hold no token after they were refreshed")
@@ -335,8 +328,9 @@ class GCPAuth(AuthBase):
             return _rsa_signer(self._credentials())
         return goog4.hmac_signer(*self._keys)
 
-    def _goog_date(self) -> str:
-        return (self._clock() + self._clock_offset).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    def _goog_date(self, url: str) -> str:
+        now = self._clocks.now(endpoints.netloc_of(url))
+        return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
     def _set_headers(self, request: PreparedRequest, date: str) -> str:
         """Write what belongs to this signature into the request's headers; return the payload's hash."""
@@ -344,11 +338,17 @@ class GCPAuth(AuthBase):
         headers["x-goog-date"] = date
         if self.user_project is not None:
             headers["x-goog-user-project"] = self.user_project
-        payload_hash = headers.get("x-goog-content-sha256")
-        if payload_hash != sigv4.UNSIGNED_PAYLOAD:
-            payload_hash = hash_of(request.body) or sigv4.UNSIGNED_PAYLOAD
+        given = headers.get("x-goog-content-sha256")
+        payload_hash = given if given == sigv4.UNSIGNED_PAYLOAD else hash_of(request.body)
+        if payload_hash is None:
+            payload_hash = given if is_hash(given) else sigv4.UNSIGNED_PAYLOAD
         headers["x-goog-content-sha256"] = payload_hash
         return payload_hash
+
+
+def _is_signed(request: PreparedRequest) -> bool:
+    kind = request.headers.get("Authorization", "").partition(" ")[0]
+    return kind in ("Bearer", goog4.HMAC.algorithm)
 
 
 def _rsa_signer(credentials: Any) -> goog4.Signer:

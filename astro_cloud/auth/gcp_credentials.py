@@ -20,6 +20,7 @@ __all__ = [
     "find_credentials",
     "google_auth_is_installed",
     "refresh",
+    "scoped",
     "told",
 ]
 
@@ -100,6 +101,14 @@ def _metadata_server_answers() -> bool:
     address = os.environ.get("GCE_METADATA_IP") or metadata_server.ADDRESS
     answer = metadata_server.ask(address, {"Metadata-Flavor": "Google"})
     return answer is not None and answer.get("Metadata-Flavor") == "Google"
+
+
+def scoped(credentials: GoogleCredentials, scope: str) -> GoogleCredentials:
+    """Give a scope to credentials that want one and have none, as a service account's from a file do."""
+    if getattr(credentials, "requires_scopes", False):
+        with_scopes: Any = getattr(credentials, "with_scopes", None)
+        credentials = with_scopes([scope]) if with_scopes is not None else credentials
+    return credentials
 
 
 def refresh(credentials: GoogleCredentials) -> None:

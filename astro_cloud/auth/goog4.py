@@ -69,11 +69,11 @@ def presigned(
     query = sigv4.presigned_query(
         parts.query,
         f"{signer.identity}/{scope(date)}",
-        date,
-        expires,
-        signed_headers,
-        {"userProject": user_project} if user_project is not None else {},
-        signer.dialect,
+        date=date,
+        expires=expires,
+        signed_headers=signed_headers,
+        added={"userProject": user_project} if user_project is not None else {},
+        dialect=signer.dialect,
     )
     payload_hash = given.get("x-goog-content-sha256", sigv4.UNSIGNED_PAYLOAD)
     canonical_request = sigv4.canonical_request(method, path, query, block, signed_headers, payload_hash)

@@ -10,14 +10,16 @@ payload in multiple chunks".
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 from requests import PreparedRequest
+from requests.exceptions import UnrewindableBodyError
 
 from astro_cloud.auth import sigv4
 
-__all__ = ["CHUNK", "SignedChunks", "announce_chunks", "encoded_length", "payload_hash"]
+__all__ = ["CHUNK", "SignedChunks", "announce_chunks", "encoded_length", "is_hash", "payload_hash"]
 
 _HASH_STEP = 1 << 20
 
@@ -42,6 +44,11 @@ def payload_hash(body: Any) -> str | None:
         return _stream_hash(body)
     finally:
         body.seek(start)
+
+
+def is_hash(value: str | bytes | None) -> TypeGuard[str]:
+    """Tell whether a header's value is a SHA-256, as `payload_hash` writes it."""
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def _stream_hash(stream: BinaryIO) -> str:
@@ -87,6 +94,8 @@ def _framed(size: int) -> int:
 class SignedChunks:
     """The body of a request, cut into chunks and signed as it is read; it can be iterated once.
 
+    A pickle of it holds neither the key nor the data, and cannot be iterated.
+
     Parameters
     ----------
     body : file or iterable of bytes
@@ -108,6 +117,10 @@ class SignedChunks:
         self._amz_date = amz_date
         self._scope = scope
         self._signature = seed
+        self._is_spent = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_body": None, "_key": b"", "_is_spent": True}
 
     def __len__(self) -> int:
         return encoded_length(self._length)
@@ -122,7 +135,12 @@ class SignedChunks:
         ------
         ValueError
             If the body has more or fewer bytes than were announced.
+        UnrewindableBodyError
+            If it was iterated before.
         """
+        if self._is_spent:
+            raise UnrewindableBodyError("this body was sent already, and can be read only once")
+        self._is_spent = True
         sent = 0
         for data in _cut(_pieces(self._body)):
             sent += len(data)

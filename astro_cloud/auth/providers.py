@@ -1,5 +1,7 @@
 """Which auth a URL gets when the user named none.
 
+Pure but for the environment, where credentials and a configured endpoint may stand.
+
 Credentials go only to hosts that are a provider's by their exact suffix (`endpoints`), to endpoints
 the user configured, and to the service the user named; every other host is read anonymously.
 """
@@ -7,6 +9,7 @@ the user configured, and to the service the user named; every other host is read
 from __future__ import annotations
 
 import enum
+import os
 from typing import Any
 
 from requests import PreparedRequest
@@ -15,9 +18,12 @@ from requests.auth import AuthBase
 from astro_cloud.auth import endpoints
 from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.aws_credentials import PLACES_SEARCHED
+from astro_cloud.auth.masking import masked
 from astro_cloud.exceptions import CredentialsError
 
-__all__ = ["Anonymous", "CloudService", "auth_for"]
+__all__ = ["Anonymous", "CloudService", "auth_for", "configured_s3_endpoint"]
+
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL")
 
 
 class CloudService(enum.Enum):
@@ -30,7 +36,16 @@ class CloudService(enum.Enum):
 
 
 class Anonymous(AuthBase):
-    """Send requests as they are; also keeps `requests` from adding a password out of ``~/.netrc``."""
+    """Send requests as they are; also keeps `requests` from adding a password out of ``~/.netrc``.
+
+    Parameters
+    ----------
+    because : str
+        Why there is no better auth, where that is not simply that none was found.
+    """
+
+    def __init__(self, because: str = "") -> None:
+        self.because = because
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Return `request` untouched."""
@@ -38,6 +53,12 @@ class Anonymous(AuthBase):
 
     def __repr__(self) -> str:
         return "Anonymous()"
+
+
+def configured_s3_endpoint() -> str | None:
+    """Return the S3-compatible endpoint that the environment names, as the AWS tools read it."""
+    found = (os.environ.get(name) for name in _ENDPOINT_VARIABLES)
+    return next((url.rstrip("/") for url in found if url), None)
 
 
 _SERVICES: dict[CloudService, endpoints.Provider] = {
@@ -65,7 +86,8 @@ def auth_for(
     service : CloudService, optional
         The provider, where the host name does not tell; naming it vouches for the host.
     endpoint_url : str, optional
-        An S3-compatible endpoint the user configured: its host is signed for too.
+        An S3-compatible endpoint the user configured: its host is signed for too. By default what
+        ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL`` or ``S3_ENDPOINT_URL`` says.
     request_payer : bool
         Offer to pay for requests to requester-pays buckets, at S3.
     aws : AWSAuth, optional
@@ -81,12 +103,19 @@ def auth_for(
     Raises
     ------
     CredentialsError
-        If `request_payer` is asked for, and there is nobody to charge, or no way to.
+        If `request_payer` is asked for, and there is nobody to charge, or no way to; if the
+        credentials that were found are broken.
     TypeError
         If `service` is not a CloudService.
+    ValueError
+        If `url` is a location, such as ``s3://bucket/key``, and not the URL of one.
     """
     if not isinstance(service, CloudService | None):
         raise TypeError(f"service is one of {', '.join(map(str, CloudService))}, not {service!r}")
+    if not url.lower().startswith(("https://", "http://")):
+        raise ValueError(
+            f"{masked(url)!r} is not a URL: what signs for a location is chosen by its https:// URL"
+        )
     if endpoints.is_presigned(url):
         return Anonymous()
     provider = _SERVICES[service] if service is not None else _provider_of(url, endpoint_url)
@@ -97,7 +126,11 @@ def auth_for(
     if provider is None:
         return None
     auth = aws or AWSAuth(request_payer) if provider == "aws" else _auth_of(provider)
-    if auth.has_credentials() and (service is not None or _may_see(auth, url)):
+    try:
+        found = auth.has_credentials()
+    except ImportError as error:  # public objects are read without the extra
+        return Anonymous(str(error))
+    if found and (service is not None or _may_see(auth, url)):
         return auth
     if request_payer:
         raise CredentialsError(
@@ -122,7 +155,8 @@ def _provider_of(url: str, endpoint_url: str | None) -> endpoints.Provider | Non
     endpoint = endpoints.endpoint_of(endpoints.host_of(url))
     if endpoint is not None:
         return endpoint.provider
-    return "aws" if endpoint_url is not None and endpoints.same_origin(url, endpoint_url) else None
+    configured = endpoint_url or configured_s3_endpoint()
+    return "aws" if configured is not None and endpoints.same_origin(url, configured) else None
 
 
 def _may_see(auth: Any, url: str) -> bool:

@@ -2,90 +2,258 @@
 
 `requests` copies the request it sent to make the next one: it never signs again, and takes off no more
 than ``Authorization``, and that not always. So every auth of this package registers a response hook
-here. It sends the request again, signed anew, where the same service wants that; from a request that
-goes on to a stranger it takes everything that is ours.
+here, and the policy for all of them is here: a request that was refused for something that can be
+learnt, and one that its own service redirects, is sent again, signed anew; from a request that goes on
+to anybody else, or to a URL that carries a signature, everything is taken that is ours.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any
-from urllib.parse import urljoin
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from requests import PreparedRequest, Response
-from requests.utils import rewind_body
+from requests import PreparedRequest, Response, TooManyRedirects
+from requests.exceptions import UnrewindableBodyError
+from requests.models import DEFAULT_REDIRECT_LIMIT
+from requests.structures import CaseInsensitiveDict
+from requests.utils import requote_uri, rewind_body
 
-from astro_cloud.auth import endpoints
+from astro_cloud.auth import endpoints, peek
+from astro_cloud.auth.refusal import Refusal
+from astro_cloud.exceptions import CredentialsError
 
-__all__ = ["Renew", "copy_to_send", "follow", "redirect_of", "strip"]
-
-Renew = Callable[[Response, set[str]], PreparedRequest | None]
-"""Makes the request to send after an answer, signed, or None; the set holds what was learnt before."""
+__all__ = ["Signer", "follow", "has_signed_url", "target_of"]
 
 _OWN_PREFIXES = ("x-amz-", "x-ms-", "x-goog-")
-_RESENDS = 5
+_REFUSED = frozenset({301, 307, 400, 401, 403})
+_KEEPS_BODY = frozenset({307, 308})
 
 
-def follow(request: PreparedRequest, renew: Renew | None = None) -> PreparedRequest:
-    """Register what is done about the answers to a signed request; return the request."""
-    request.register_hook("response", partial(_on_response, renew))  # type: ignore[no-untyped-call]
+class Signer(Protocol):
+    """What an auth gives to have its requests followed."""
+
+    def sign(self, request: PreparedRequest) -> PreparedRequest:
+        """Sign a request in place, replacing an earlier signature, and return it."""
+
+    def learn(self, request: PreparedRequest, refusal: Refusal) -> str | None:
+        """Take from a refusal what lets the same request succeed, and name it."""
+
+
+def follow(
+    request: PreparedRequest, signer: Signer, is_signed: Callable[[PreparedRequest], bool]
+) -> PreparedRequest:
+    """Register what is done about the answers to a request, in place of an earlier auth's; return it.
+
+    `is_signed` tells the signer's own requests from those that were stripped.
+    """
+    others = [hook for hook in request.hooks["response"] if not isinstance(hook, _Follower)]
+    request.hooks = {**request.hooks, "response": [_Follower(signer, is_signed), *others]}
     return request
 
 
-def redirect_of(response: Response) -> str | None:
-    """Return the absolute URL that an answer redirects to; None if it does not, or to no URL."""
-    target = response.headers.get("Location")
-    if not response.is_redirect or not target:
+def has_signed_url(request: PreparedRequest) -> bool:
+    """Tell whether a request's URL carries a signature, and see that it carries no other beside it."""
+    url = request.url or ""
+    if "?" not in url or not endpoints.is_presigned(url):
+        return False
+    request.headers.pop("Authorization", None)
+    return True
+
+
+def target_of(url: str, location: str) -> str:
+    """Return the absolute URL that a ``Location`` header in an answer of `url` means.
+
+    Raises
+    ------
+    ValueError
+        If it is no URL.
+    """
+    with suppress(UnicodeError):  # bytes that are not ASCII arrive read as Latin-1, and are UTF-8
+        location = location.encode("latin-1").decode()
+    return requote_uri(urljoin(url, location))
+
+
+class _Follower:
+    """The response hook. Its pickle holds no auth: the copy signs nothing, and strips whatever goes on."""
+
+    def __init__(
+        self,
+        signer: Signer | None = None,
+        is_signed: Callable[[PreparedRequest], bool] = lambda request: True,
+    ) -> None:
+        self._signer = signer
+        self._is_signed = is_signed
+
+    def __reduce__(self) -> tuple[type[_Follower], tuple[()]]:
+        return _Follower, ()
+
+    def __call__(self, response: Response, **options: Any) -> Response:
+        """Return the answer to `response`'s request, or to what was sent in its place.
+
+        Raises
+        ------
+        TooManyRedirects
+            If the service redirects to itself more often than `requests` follows.
+        UnrewindableBodyError
+            If the answer redirects a body that cannot be sent twice, whatever ``allow_redirects`` says:
+            so does `requests` for a file that cannot tell its position. Its ``response`` is the answer.
+        """
+        sent, lessons = response.request, set[tuple[str, str]]()
+        while (again := self._again(response, lessons)) is not None:
+            response = _sent_again(again, response, options)
+        if response.is_redirect and self._is_signed(response.request):
+            if response.status_code in _KEEPS_BODY:
+                _require_body(sent, response)
+            _cut_own_signature(response)
+            _strip_copies(sent)  # requests copies this one, behind requests sent again too
+        return response
+
+    def _again(self, response: Response, lessons: set[tuple[str, str]]) -> PreparedRequest | None:
+        """Make the request that the same service wants instead of one that it did not answer."""
+        if self._signer is None or not self._is_signed(response.request):
+            return None  # it went on to a stranger, or its URL was signed already
+        if response.is_redirect:
+            return _redirected(response, self._signer)
+        if response.status_code in _REFUSED:
+            return _mended(response, self._signer, lessons)
         return None
+
+
+def _redirected(response: Response, signer: Signer) -> PreparedRequest | None:
+    request, target = response.request, _redirect_of(response)
+    if target is None or not endpoints.same_service(request.url or "", target):
+        return None
+    if endpoints.is_presigned(target) and not _shared_signatures(request.url or "", target):
+        return None
+    _require_body(request, response)
+    if sum(past.is_redirect for past in response.history) >= DEFAULT_REDIRECT_LIMIT:
+        # The session's own limit is out of a hook's reach.
+        peek.release(response)
+        raise TooManyRedirects(f"Exceeded {DEFAULT_REDIRECT_LIMIT} redirects.", response=response)
+    again = _copy_to_send(request)
+    again.url = target
+    again.headers.pop("Cookie", None)
+    again.prepare_cookies(getattr(again, "_cookies", None) or {})
+    return signer.sign(again)
+
+
+def _mended(response: Response, signer: Signer, lessons: set[tuple[str, str]]) -> PreparedRequest | None:
+    """Learn from a refusal; make the request anew, once for each lesson of a server."""
+    request = response.request
+    here = request.url or ""
+    refusal = Refusal.of(response.status_code, response.headers, peek.beginning(response))
+    url = endpoints.regional_url(here, refusal.region) if refusal.region else here
     try:
-        return urljoin(response.request.url or "", target)
+        lesson = signer.learn(request, refusal) or ("region" if url != here else "")
+        key = lesson, endpoints.netloc_of(here)
+        if not lesson or key in lessons or not _can_be_sent_again(request):
+            return None
+        lessons.add(key)
+        again = _copy_to_send(request)
+        again.url = url
+        return signer.sign(again)
+    except (CredentialsError, UnrewindableBodyError):
+        return None  # the refusal stands
+
+
+def _redirect_of(response: Response) -> str | None:
+    location = response.headers.get("Location")
+    try:
+        return target_of(response.request.url or "", location) if location else None
     except ValueError:
         return None
 
 
-def strip(request: PreparedRequest) -> None:
+def _shared_signatures(url: str, target: str) -> list[str]:
+    """List the signatures in the query of `url` that came back in `target`, however often encoded."""
+    said = unquote(unquote(target))
+    values = [
+        value for name, value in parse_qsl(urlsplit(url).query.replace("+", "%2B")) if _is_signature(name)
+    ]
+    return [value for value in values if value in said]
+
+
+def _is_signature(name: str) -> bool:
+    return name.lower() in endpoints.SIGNATURE_PARAMETERS
+
+
+def _cut_own_signature(response: Response) -> None:
+    """Take the signature in the request's URL out of where a server sends the client with it."""
+    target = _redirect_of(response)
+    own = _shared_signatures(response.request.url or "", target) if target is not None else []
+    if target is not None and own:
+        parts = urlsplit(target)
+        said = {part: unquote(unquote(part)) for part in parts.query.split("&")}
+        kept = [part for part, text in said.items() if not any(value in text for value in own)]
+        response.headers["Location"] = parts._replace(query="&".join(kept)).geturl()
+
+
+class _StrippedWhenCopied(PreparedRequest):
+    """A request whose copy, which `requests` makes to follow a redirect, has nothing of ours.
+
+    It stays as it was signed, so that its owner can send it again.
+    """
+
+    def copy(self) -> PreparedRequest:
+        copy = super().copy()
+        _strip(copy)
+        return copy
+
+
+def _strip_copies(request: PreparedRequest) -> None:
+    if isinstance(request, _StrippedWhenCopied):
+        return
+    if type(request) is PreparedRequest:
+        request.__class__ = _StrippedWhenCopied
+    else:  # another's class, which knows how it is copied
+        _strip(request)
+
+
+def _strip(request: PreparedRequest) -> None:
     """Take ``Authorization`` and every header of the providers off a request."""
     for name in [name for name in request.headers if name.lower().startswith(_OWN_PREFIXES)]:
         del request.headers[name]
     request.headers.pop("Authorization", None)
 
 
-def _on_response(renew: Renew | None, response: Response, **options: Any) -> Response:
-    sent, learnt = response.request, set[str]()
-    for _ in range(_RESENDS if renew is not None and _can_be_sent_again(sent) else 0):
-        again = renew(response, learnt) if renew is not None else None
-        if again is None:
-            break
-        response = _sent_again(again, response, options)
-    target = redirect_of(response)
-    if response.is_redirect and not (target and endpoints.same_origin(target, response.request.url or "")):
-        strip(sent)  # what requests copies, also behind requests sent again
-        strip(response.request)
-    return response
-
-
-def copy_to_send(request: PreparedRequest) -> PreparedRequest:
+def _copy_to_send(request: PreparedRequest) -> PreparedRequest:
     """Return a copy of a request that was sent, its body rewound to where it began."""
     copy = request.copy()
+    copy.headers = CaseInsensitiveDict(request.headers)
     if _rewinds(copy):
         rewind_body(copy)
     return copy
 
 
 def _rewinds(request: PreparedRequest) -> bool:
-    return isinstance(getattr(request, "_body_position", None), int)
+    return isinstance(getattr(request, "_body_position", None), int) and hasattr(request.body, "seek")
 
 
 def _can_be_sent_again(request: PreparedRequest) -> bool:
     body: Any = request.body  # a file as well, whatever its annotation says
-    return body is None or isinstance(body, bytes | str) or _rewinds(request)
+    return body is None or isinstance(body, bytes | bytearray | memoryview | str) or _rewinds(request)
+
+
+def _require_body(request: PreparedRequest, response: Response) -> None:
+    if not _can_be_sent_again(request):
+        peek.release(response)
+        raise UnrewindableBodyError(
+            f"the server redirected this {request.method} ({response.status_code}), and its body can be "
+            "sent only once: give bytes or a seekable file, or send it to where the response leads",
+            response=response,
+        )
 
 
 def _sent_again(request: PreparedRequest, response: Response, options: dict[str, Any]) -> Response:
-    response.content  # noqa: B018  the connection is free once the body was read
-    response.close()
+    """Send by the adapter and proxies of the first request: a hook sees no others of the session."""
+    peek.release(response)
+    start = time.perf_counter()
     answer: Response = response.connection.send(request, **options)
+    answer.elapsed = timedelta(seconds=time.perf_counter() - start)
     answer.history.extend((*response.history, response))
     answer.request = request
     return answer

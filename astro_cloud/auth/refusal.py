@@ -17,12 +17,14 @@ from html import unescape
 
 from astro_cloud.auth.endpoints import is_region
 
-__all__ = ["ERROR_BODY_LIMIT", "EXPIRED_CODES", "Refusal"]
+__all__ = ["ERROR_BODY_LIMIT", "EXPIRED_CODES", "RENEWABLE_CODES", "Refusal"]
 
 ERROR_BODY_LIMIT = 65_536
 """How many bytes of an error's body are worth reading."""
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 """S3's codes for credentials that are no longer good."""
+RENEWABLE_CODES = EXPIRED_CODES | {"InvalidAccessKeyId"}
+"""Codes after which credentials that were found may be found anew: a rotated key is one nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

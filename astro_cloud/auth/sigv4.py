@@ -200,7 +200,7 @@ def credential_scope(date: str, region: str, service: str, dialect: Dialect = AW
 
 def string_to_sign(date: str, scope: str, canonical_request: str, dialect: Dialect = AWS4) -> str:
     """Join algorithm, time (``YYYYMMDDTHHMMSSZ``), scope and the canonical request's SHA-256."""
-    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
+    digest = hashlib.sha256(canonical_request.encode("latin-1")).hexdigest()  # as HTTP sends header values
     return f"{dialect.algorithm}\n{date}\n{scope}\n{digest}"
 
 
@@ -238,6 +238,7 @@ def authorization(
 def presigned_query(
     query: str,
     credential: str,
+    *,
     date: str,
     expires: int,
     signed_headers: str,
@@ -264,9 +265,9 @@ def presigned_query(
     Raises
     ------
     ValueError
-        If `expires` is out of bounds.
+        If `expires` is out of bounds, or no whole number.
     """
-    if not 1 <= expires <= LONGEST_PRESIGNED:
+    if not isinstance(expires, int) or not 1 <= expires <= LONGEST_PRESIGNED:
         raise ValueError(f"a URL can be signed for 1 to {LONGEST_PRESIGNED} seconds (7 days), not {expires}")
     terms = {
         "Algorithm": dialect.algorithm,

@@ -45,14 +45,15 @@ def spelled(url: str, service: str) -> Spelled:
     if service == "s3":
         path = sigv4.wire_path(path)
     endpoint = endpoints.endpoint_of(endpoints.host_of(url))
-    bucket = parts.netloc
+    host = endpoints.netloc_of(url)
+    bucket = host
     if endpoint is None or endpoint.style == "path":
         bucket += "/" + path[1:].partition("/")[0]
     return Spelled(
         url=parts._replace(path=path, query=query, fragment="").geturl(),
         path=sigv4.canonical_uri(path, normalize=service != "s3"),
         query=sigv4.canonical_query_string(query),
-        host=endpoints.netloc_of(url),
-        region=endpoint.region if endpoint is not None else None,
+        host=host,
+        region=endpoint.region if endpoint is not None else endpoints.region_of(endpoints.host_of(url)),
         bucket=bucket,
     )

@@ -12,6 +12,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from astro_cloud.auth import endpoints
 from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.providers import Anonymous, CloudService, auth_for
+from astro_cloud.exceptions import InvalidLocationError
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
@@ -108,7 +109,7 @@ class Client:
         CredentialsError
             If `request_payer` is asked for and there are no credentials to charge.
         """
-        location = Location.parse(location, self.settings)
+        location = _at_a_server(Location.parse(location, self.settings))
         presigned = endpoints.is_presigned(location.url)  # S3 takes no other signature, nor unsigned headers
         chosen = self._chosen(auth)
         pin = Pin(
@@ -133,7 +134,7 @@ class Client:
             region=self.settings.region,
             clock=self.settings.clock,
         )
-        return self._chosen(auth) or self._inferred(location, None, request_payer, paying)
+        return self._chosen(auth) or self._inferred(_at_a_server(location), None, request_payer, paying)
 
     def _chosen(self, auth: Any) -> Any:
         """Return the auth that somebody gave: for an object, the client or its session."""
@@ -145,11 +146,20 @@ class Client:
     ) -> AuthBase | None:
         return auth_for(
             location.url,
-            service=service,
+            service=service or self._configured_service(location),
             endpoint_url=self.settings.s3_endpoint(),
             request_payer=request_payer,
             aws=aws,
         )
+
+    def _configured_service(self, location: Location) -> CloudService | None:
+        """Name the service of a location at an endpoint the user configured, who vouches for it so."""
+        if (
+            location.provider in ("gcp", "azure")
+            and endpoints.endpoint_of(endpoints.host_of(location.url)) is None
+        ):
+            return CloudService.ObjectStorage if location.provider == "gcp" else CloudService.BlobStorage
+        return None
 
     def read_ranges(
         self, location: str | Location, ranges: Sequence[tuple[int, int]], **options: Any
@@ -159,3 +169,11 @@ class Client:
         Takes the keywords of `pin`, and raises what `PinnedObject.read_ranges` raises.
         """
         return self.pin(location, **options).read_ranges(ranges)
+
+
+def _at_a_server(location: Location) -> Location:
+    if location.path is not None:
+        raise InvalidLocationError(
+            f"{location}: a local file, which is not read by this version: write s3://bucket/key, or a URL"
+        )
+    return location

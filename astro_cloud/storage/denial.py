@@ -72,12 +72,15 @@ class Attempt(NamedTuple):
         It offered to pay for itself.
     at : datetime
         When, by this machine's clock.
+    because : str
+        Why it was anonymous, where that is not simply that no credentials were found.
     """
 
     provider: Provider | None
     identity: Literal["nobody", "auth", "url"]
     pays: bool
     at: datetime
+    because: str = ""
 
 
 def explain(refusal: Refusal, location: str, attempt: Attempt) -> StorageError:
@@ -134,7 +137,7 @@ def _reason_of_silence(refusal: Refusal, attempt: Attempt) -> str:
     if attempt.identity == "nobody":
         return (
             "the object was read anonymously and is not public. Give credentials, or correct those there "
-            f"are. Searched: {_SEARCHED[provider]}"
+            f"are. {attempt.because or f'Searched: {_SEARCHED[provider]}'}"
         )
     if provider == "aws" and not attempt.pays:
         return (

@@ -1,34 +1,33 @@
 """Locations: what a user writes for an object, and the URL its bytes are read from.
 
-Pure but for the environment, where a configured endpoint may stand. Credentials are no business of
-this module; `astro_cloud.auth.providers` decides on them from the URL.
+Pure but for the environment, where an endpoint may be configured, and the current directory.
+Credentials are no business of this module; `astro_cloud.auth.providers` decides on them.
 """
 
 from __future__ import annotations
 
-import re
+import os
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit
+from pathlib import Path
+from typing import Self
+from urllib.parse import SplitResult
 
 from astro_cloud.auth import endpoints
-from astro_cloud.auth.sigv4 import wire_path, wire_query
 from astro_cloud.exceptions import InvalidLocationError
+from astro_cloud.storage import local_path, scheme_forms, url_forms
+from astro_cloud.storage.bucket import Bucket, ObjectAddress
+from astro_cloud.storage.masking import shown
 from astro_cloud.storage.settings import Settings
 
 __all__ = ["Location"]
 
-_SECRET_PARAMETER = re.compile(
-    r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid"
-    r"|googleaccessid|[a-z_-]*token)=)[^&#\s'\"]*"
-)
-_USER = re.compile(r"(?<=://)[^/?#\s]*@")
-_VIRTUAL_HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_LATER = {"gs": "Google Cloud Storage", "az": "Azure", "abfs": "Azure", "abfss": "Azure", "file": "local"}
+_WRITE = "write s3://, gs://, az://, abfs://, https://, http:// or file://, or the path of a local file"
+_INSTEAD = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "wasb": "abfs", "wasbs": "abfs", "adl": "abfs"}
 
 
 @dataclass(frozen=True)
 class Location:
-    """One object.
+    """One object, or with ``prefix=True`` a bucket or what begins with a key.
 
     Attributes
     ----------
@@ -37,20 +36,32 @@ class Location:
     url : str
         The URL the object is read from, percent-encoded; may hold what `text` masks.
     provider : {"aws", "spaces", "gcp", "azure", None}
-        ``"aws"`` for S3 and servers spoken to as S3; None for plain HTTP.
+        ``"aws"`` for S3 and servers spoken to as S3; None for plain HTTP, URLs that are signed
+        already, and local files.
     bucket, key : str or None
-        Decoded names, where `provider` is not None.
+        Decoded names, where `provider` is not None; an Azure container is its bucket.
+    version : str or None
+        S3's versionId, Google's generation, Azure's versionid or snapshot, if one was named.
+    path : pathlib.Path or None
+        Of a local file; absolute.
+    identity : tuple of str
+        What makes two locations equal.
 
     Notes
     -----
-    Two locations are equal if they are read from the same URL.
+    Two locations are equal if they name the same object (and the same version of it), however they
+    are written: ``s3://sky/a`` and ``https://sky.s3.eu-west-1.amazonaws.com/a`` are.
     """
 
     text: str = field(compare=False)
-    url: str
-    provider: endpoints.Provider | None = None
-    bucket: str | None = None
-    key: str | None = None
+    url: str = field(compare=False)
+    provider: endpoints.Provider | None = field(default=None, compare=False)
+    bucket: str | None = field(default=None, compare=False)
+    key: str | None = field(default=None, compare=False)
+    version: str | None = field(default=None, compare=False)
+    path: Path | None = field(default=None, compare=False)
+    identity: tuple[str, ...] = field(kw_only=True)
+    _place: Bucket | None = field(default=None, compare=False, kw_only=True)
 
     def __str__(self) -> str:
         return self.text
@@ -59,16 +70,26 @@ class Location:
         return f"Location({self.text!r})"
 
     @classmethod
-    def parse(cls, text: str | Location, settings: Settings | None = None) -> Location:
+    def parse(
+        cls,
+        text: str | os.PathLike[str] | Location,
+        settings: Settings | None = None,
+        *,
+        prefix: bool = False,
+    ) -> Location:
         """Understand what a user wrote.
 
         Parameters
         ----------
-        text : str or Location
-            ``s3://bucket/key`` (the key as it is, never percent-decoded); ``https://`` URLs of S3,
-            path-style or virtual-host; any other ``http://`` or ``https://`` URL.
+        text : str, path or Location
+            ``s3://bucket/key``, ``gs://bucket/key``, ``az://account/container/key`` or
+            ``abfs://container@account/key``, the key as it is, never percent-decoded; an ``https://``
+            URL in any form the providers have, or any other ``http://`` or ``https://`` URL; a
+            ``file://`` URL; any text without ``://``, and any `os.PathLike`, is the path of a local file.
         settings : Settings, optional
-            Where ``s3://`` leads: an S3-compatible endpoint, a region.
+            Where ``s3://``, ``gs://`` and ``az://`` lead: an endpoint, a region.
+        prefix : bool
+            A bucket alone will do: the key may be empty, for listing.
 
         Raises
         ------
@@ -77,86 +98,99 @@ class Location:
         """
         if isinstance(text, Location):
             return text
+        if isinstance(text, os.PathLike):
+            return cls._local(os.fsdecode(text), local_path.of_bare_path(os.fsdecode(text)))
         if not isinstance(text, str):
             raise InvalidLocationError(
-                f"a location is text, not {type(text).__name__}: write s3://bucket/key"
+                f"a location is text or a path, not {type(text).__name__}: write s3://bucket/key"
             )
         settings = settings or Settings()
         scheme, separator, rest = text.partition("://")
         scheme = scheme.lower()
-        if separator and scheme == "s3":
-            return _from_s3(text, rest, settings)
-        if separator and scheme in ("http", "https"):
-            return _from_url(text, settings)
-        raise InvalidLocationError(_complaint(text, scheme if separator else ""))
+        if not separator:
+            return cls._local(text, local_path.of_bare_path(text))
+        if scheme == "file":
+            return cls._local(text, local_path.of_file_url(text, rest))
+        if scheme in ("http", "https"):
+            address = url_forms.of_url(text, settings, prefix=prefix)
+            return cls._plain(text) if address is None else cls._at(shown(text), address)
+        if scheme in scheme_forms.SCHEMES:
+            return cls._at(shown(text), scheme_forms.of_scheme(text, settings, prefix=prefix))
+        raise InvalidLocationError(f"{shown(text)!r} is not a location: {_advice(scheme)}")
 
+    @property
+    def bucket_url(self) -> str:
+        """URL of the bucket or container, in the style of `url`; no slash at its end, and no query.
 
-def _complaint(text: str, scheme: str) -> str:
-    forms = "write s3://bucket/key, or an https:// or http:// URL"
-    if scheme in _LATER:
-        return f"{masked(text)}: {scheme}:// ({_LATER[scheme]}) is not read by this version; {forms}"
-    return f"{masked(text)!r} is not a location: {forms}"
+        Raises
+        ------
+        InvalidLocationError
+            If the location has no bucket: plain HTTP, a signed URL, or a local file.
+        """
+        return self._in_bucket().url
 
+    def with_key(self, key: str) -> Location:
+        """Return the location of another key of the same bucket, written in the same form.
 
-def masked(text: str) -> str:
-    """Return a URL without its password, and with the values of signing parameters hidden."""
-    return _SECRET_PARAMETER.sub(r"\1***", _USER.sub("***@", text))
+        Parameters
+        ----------
+        key : str
+            Decoded; or the beginning of keys, or empty.
 
+        Raises
+        ------
+        InvalidLocationError
+            If the location has no bucket, or the key is not text that UTF-8 can spell.
+        """
+        place = self._in_bucket()
+        try:
+            address = ObjectAddress(place, key)
+            url = address.url
+        except UnicodeEncodeError:
+            raise InvalidLocationError(f"{key!a}: the key is not text that UTF-8 can spell") from None
+        scheme = place.written.partition("://")[0].lower() if place.written is not None else ""
+        if place.written is None or scheme_forms.split_version(scheme, key)[1] is not None:
+            return self._at(shown(url), address)  # s3://bucket/key?versionId=1 would read as a version
+        return self._at(shown(place.written + key), address)
 
-def _from_s3(text: str, rest: str, settings: Settings) -> Location:
-    bucket, _, key = rest.partition("/")
-    if not bucket or not key:
-        raise InvalidLocationError(f"{text!r} names no object: write s3://bucket/key")
-    try:
-        quoted = quote(key)
-    except UnicodeEncodeError:
-        raise InvalidLocationError(f"{text!a}: the key is not text that UTF-8 can spell") from None
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", bucket):
-        raise InvalidLocationError(f"{text!r}: {bucket!r} cannot be the name of a bucket")
-    endpoint = settings.s3_endpoint()
-    if endpoint is not None:
-        _check_endpoint(endpoint)
-        base, path = endpoint, f"/{bucket}/{quoted}"
-    elif _VIRTUAL_HOST_BUCKET.fullmatch(bucket):
-        base, path = f"https://{bucket}.{endpoints.s3_host(settings.region)}", f"/{quoted}"
-    else:
-        base, path = f"https://{endpoints.s3_host(settings.region)}", f"/{bucket}/{quoted}"
-    return Location(text, base + wire_path(path), "aws", bucket, key)
+    def _in_bucket(self) -> Bucket:
+        if self._place is None:
+            raise InvalidLocationError(f"{self.text!r} has no bucket: {_WRITE.partition(', https')[0]}")
+        return self._place
 
-
-def _check_endpoint(endpoint: str) -> None:
-    try:
-        parts = urlsplit(endpoint)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise InvalidLocationError(
-            f"the endpoint {masked(endpoint)!r} is not a URL: write https://host or http://host:port"
+    @classmethod
+    def _at(cls, text: str, address: ObjectAddress) -> Self:
+        place = address.bucket
+        version = address.version[1] if address.version is not None else None
+        return cls(
+            text,
+            address.url,
+            place.provider,
+            place.name,
+            address.key,
+            version,
+            identity=address.identity,
+            _place=place,
         )
 
+    @classmethod
+    def _plain(cls, text: str) -> Self:
+        signed = endpoints.is_presigned(text)
+        normal = text if signed else _normal_url(text, url_forms.checked_url(text))
+        return cls(shown(text), text, identity=("http", normal))
 
-def _from_url(text: str, settings: Settings) -> Location:
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidLocationError(f"{masked(text)!r} is not a URL: {error}") from None
-    if not host:
-        raise InvalidLocationError(f"{masked(text)!r} names no host")
-    endpoint = endpoints.endpoint_of(host)
-    configured = settings.s3_endpoint()
-    at_configured = configured is not None and endpoints.same_origin(text, configured)
-    if endpoints.is_presigned(text) or (endpoint is None and not at_configured):
-        return Location(masked(text), text)
-    if endpoint is not None and endpoint.bucket is not None:
-        bucket, key = endpoint.bucket, parts.path[1:]
-    else:
-        bucket, _, key = parts.path[1:].partition("/")
-    provider = endpoint.provider if endpoint is not None else "aws"
-    if provider == "azure" and bucket and not key:
-        bucket, key = "$root", bucket
-    if not bucket or not key:
-        raise InvalidLocationError(f"{masked(text)!r} names no object: bucket and key are needed")
-    url = parts._replace(path=wire_path(parts.path), query=wire_query(parts.query), fragment="").geturl()
-    return Location(masked(text), url, provider, unquote(bucket), unquote(key))
+    @classmethod
+    def _local(cls, text: str, path: Path) -> Self:
+        return cls(text, path.as_uri(), path=path, identity=("file", os.path.normcase(path)))
+
+
+def _advice(scheme: str) -> str:
+    instead = _INSTEAD.get(scheme)
+    return f"write {scheme_forms.SCHEMES[instead]}" if instead is not None else _WRITE
+
+
+def _normal_url(text: str, parts: SplitResult) -> str:
+    """Spell alike what HTTP takes for one resource (RFC 9110, section 4.2.3)."""
+    user, at, _ = parts.netloc.rpartition("@")
+    netloc = f"{user}{at}{endpoints.netloc_of(text)}"
+    return parts._replace(netloc=netloc, path=parts.path or "/", fragment="").geturl()

@@ -13,6 +13,8 @@ from requests import PreparedRequest
 
 from astro_cloud.auth import endpoints
 from astro_cloud.auth.aws import AWSAuth
+from astro_cloud.auth.digital_ocean import DigitalOceanAuth
+from astro_cloud.auth.masking import masked
 from astro_cloud.auth.providers import Anonymous
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import (
@@ -35,7 +37,6 @@ from astro_cloud.storage.answers import (
 )
 from astro_cloud.storage.byterange import ByteRange, format_range
 from astro_cloud.storage.denial import Attempt, explain
-from astro_cloud.storage.location import masked
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.resources import Resources
 from astro_cloud.storage.transport import FOREIGN_ERRORS, OpenAnswer, Target, translate
@@ -136,7 +137,8 @@ class RangeRead:
         auth = self._target.auth
         if auth is None:
             return request
-        sign: Callable[[PreparedRequest], PreparedRequest] = getattr(auth, "sign", auth)
+        ours = hasattr(auth, "learn")  # whose sign registers no hook; what others call sign is theirs
+        sign: Callable[[PreparedRequest], PreparedRequest] = getattr(auth, "sign", auth) if ours else auth
         return sign(request)
 
     def _receive(self, answer: OpenAnswer, data: Data) -> None:
@@ -227,7 +229,9 @@ class RangeRead:
     def _explain(self, refusal: Refusal) -> StorageError:
         target = self._target
         provider = None if target.foreign else self._pin.location.provider
-        if provider is None and isinstance(target.auth, AWSAuth):
+        if isinstance(target.auth, DigitalOceanAuth):
+            provider = "spaces"
+        elif provider is None and isinstance(target.auth, AWSAuth):
             provider = "aws"  # a server the user calls so
         identity: Literal["nobody", "auth", "url"] = "nobody"
         if _signs(target):
@@ -235,7 +239,8 @@ class RangeRead:
         elif endpoints.is_presigned(target.url):
             identity = "url"
         at = self._resources.settings.clock()
-        return explain(refusal, self._pin.name, Attempt(provider, identity, _pays(target), at))
+        because = getattr(target.auth, "because", "")
+        return explain(refusal, self._pin.name, Attempt(provider, identity, _pays(target), at, because))
 
 
 def _signs(target: Target) -> bool:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from astro_cloud.auth.endpoints import is_region
+from astro_cloud.auth.endpoints import Provider, endpoint_of, host_of, is_region
+from astro_cloud.auth.providers import configured_s3_endpoint
+from astro_cloud.storage.connection_string import blob_endpoint
 
 __all__ = ["Settings"]
-
-_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL")
 
 
 def _utcnow() -> datetime:
@@ -32,8 +32,10 @@ class Settings:
     Parameters
     ----------
     endpoint_url : str, optional
-        S3-compatible endpoint that ``s3://`` locations are read from; by default what
-        ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL`` or ``S3_ENDPOINT_URL`` says, else Amazon's.
+        Endpoint that ``s3://``, ``gs://`` and ``az://`` locations are read from. By default ``s3://``
+        goes where ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL`` or ``S3_ENDPOINT_URL`` says, ``gs://``
+        where ``STORAGE_EMULATOR_HOST`` says, the account of ``AZURE_STORAGE_CONNECTION_STRING`` to
+        that string's BlobEndpoint; all else to the providers.
     region : str, optional
         Region of ``s3://`` locations, where the URL does not name one.
     profile : str, optional
@@ -79,8 +81,40 @@ class Settings:
 
     def s3_endpoint(self) -> str | None:
         """Return the S3-compatible endpoint the user configured, by argument or environment."""
-        candidates = (self.endpoint_url, *(os.environ.get(name) for name in _ENDPOINT_VARIABLES))
-        return next((url.rstrip("/") for url in candidates if url), None)
+        return self.endpoint_url.rstrip("/") if self.endpoint_url else configured_s3_endpoint()
+
+    def gcs_endpoint(self) -> str | None:
+        """Return the endpoint of ``gs://`` the user configured, by argument or ``STORAGE_EMULATOR_HOST``."""
+        url = self.endpoint_url or os.environ.get("STORAGE_EMULATOR_HOST")
+        if not url:
+            return None
+        return (url if "://" in url else f"http://{url}").rstrip("/")
+
+    def azure_endpoint(self, account: str) -> str | None:
+        """Return the URL of an Azure storage account at the endpoint the user configured.
+
+        That is the argument with the account in its path, as emulators have it (but where it is a
+        host of Azure, which names the account itself), or the connection string's, if it is of
+        this account.
+        """
+        if self.endpoint_url:
+            url = self.endpoint_url.rstrip("/")
+            known = endpoint_of(host_of(url))
+            if known is None or known.provider != "azure":
+                return f"{url}/{account}"
+            return url if host_of(url).partition(".")[0] == account.lower() else None
+        found = blob_endpoint(os.environ.get("AZURE_STORAGE_CONNECTION_STRING", ""))
+        return found.url if found is not None and found.account == account else None
+
+    def endpoints(self) -> list[tuple[Provider, str]]:
+        """Return every endpoint the user configured, with the provider whose protocol it speaks."""
+        azure = blob_endpoint(os.environ.get("AZURE_STORAGE_CONNECTION_STRING", ""))
+        found: list[tuple[Provider, str | None]] = [
+            ("aws", self.s3_endpoint()),
+            ("gcp", self.gcs_endpoint()),
+            ("azure", azure.url if azure is not None else None),
+        ]
+        return [(provider, url) for provider, url in found if url is not None]
 
     def wait_before(self, attempt: int, retry_after: float | None) -> float:
         """Return the seconds to wait before attempt number `attempt` (2 is the first repetition)."""

@@ -7,7 +7,6 @@ request is prepared once per object and copied for each read, since preparing co
 from __future__ import annotations
 
 import io
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -21,6 +20,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.hooks import dispatch_hook
 from requests.utils import get_netrc_auth
 
+from astro_cloud.auth.masking import masked
 from astro_cloud.auth.providers import Anonymous
 from astro_cloud.auth.refusal import ERROR_BODY_LIMIT
 from astro_cloud.exceptions import (
@@ -32,7 +32,6 @@ from astro_cloud.exceptions import (
 )
 from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.answers import Again, Answer, Fail
-from astro_cloud.storage.location import masked
 from astro_cloud.storage.settings import Settings
 
 __all__ = ["FOREIGN_ERRORS", "OpenAnswer", "Target", "Transport", "translate"]
@@ -42,18 +41,6 @@ _CREDENTIAL_PREFIXES = ("x-amz-", "x-ms-", "x-goog-")
 
 FOREIGN_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What `Transport.send` and reading an answer's body may raise; `translate` understands all of it."""
-
-
-class _MaskedLog(logging.Filter):
-    """urllib3 logs the target of each request at DEBUG, and with it the signature of a presigned URL."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in record.args)
-        return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_MaskedLog())
 
 
 class _Rule(NamedTuple):

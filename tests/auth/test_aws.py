@@ -14,6 +14,7 @@ import requests
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from requests import PreparedRequest
@@ -179,21 +180,26 @@ def test_a_refusal_teaches_region_clock_and_expiry() -> None:
         auth.learn(here, Refusal(403, "RequestTimeTooSkewed", date="Sun, 17 May 2026 15:00:00 GMT"))
         == "clock"
     )
-    assert auth.sign(prepared()).headers["x-amz-date"] == "20260517T150000Z"
+    assert auth.sign(here).headers["x-amz-date"] == "20260517T150000Z"
+    assert auth.sign(prepared()).headers["x-amz-date"] == "20260517T120000Z", "another server's is its own"
     assert auth.learn(here, Refusal(400, "ExpiredToken")) is None
     assert auth.learn(here, Refusal(403, "AccessDenied")) is None
 
 
-def test_an_auth_that_searches_fetches_expired_credentials_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After ExpiredToken the chain is searched again, once the server said so."""
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId"])
+def test_an_auth_that_searches_fetches_refused_credentials_anew(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server knows a key no more the chain is searched again; the same key again is no help."""
     auth = AWSAuth()
-    for key in ("FIRST", "SECOND"):
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        for _ in range(2):
-            request = auth.sign(prepared())
-            assert f"Credential={key}/" in request.headers["Authorization"]
-        assert auth.learn(request, Refusal(400, "ExpiredToken")) == "credentials"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "FIRST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    request = auth.sign(prepared())
+    assert auth.learn(request, Refusal(400, code)) is None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SECOND")
+    assert "Credential=FIRST/" in auth.sign(prepared()).headers["Authorization"], "what was found is kept"
+    assert auth.learn(request, Refusal(400, code)) == "credentials"
+    assert "Credential=SECOND/" in auth.sign(prepared()).headers["Authorization"]
 
 
 def test_no_credentials_names_every_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +244,27 @@ def test_a_silent_metadata_server_is_none(monkeypatch: pytest.MonkeyPatch) -> No
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_credentials_that_rotate_are_asked_again_after_expiry() -> None:
+    """Given credentials that give another key now are worth another try; the same key again is not."""
+    auth = AWSAuth(credentials=Rotating())
+    assert auth.learn(auth.sign(prepared()), Refusal(400, "ExpiredToken")) == "credentials"
+    same = AWSAuth(credentials=Credentials("AKID", "secret"))
+    assert same.learn(same.sign(prepared()), Refusal(400, "ExpiredToken")) is None
+
+
+class RefusedBySTS:
+    """Credentials that STS does not give."""
+
+    def get_frozen_credentials(self) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "may not assume it"}}, "AssumeRole")
+
+
+def test_what_sts_says_is_passed_on() -> None:
+    """A role that may not be assumed is called so."""
+    with pytest.raises(CredentialsError, match="AccessDenied: may not assume it"):
+        AWSAuth(credentials=RefusedBySTS()).sign(prepared())
 
 
 class Rotating:

@@ -66,6 +66,55 @@ def test_an_endpoint_that_was_configured_is_s3() -> None:
     assert auth_for("http://127.0.0.1:9001/b/k", endpoint_url="http://127.0.0.1:9000") is None
 
 
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"])
+@pytest.mark.usefixtures("keys")
+def test_the_endpoint_of_the_environment_is_s3(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the AWS tools read there is configured."""
+    assert auth_for("http://127.0.0.1:9000/b/k") is None
+    monkeypatch.setenv(name, "http://127.0.0.1:9000/")
+    assert isinstance(auth_for("http://127.0.0.1:9000/b/k"), AWSAuth)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example\\.s3.amazonaws.com/b/k",
+        "https://evil.example\\@survey.blob.core.windows.net/c/b",
+    ],
+)
+@pytest.mark.usefixtures("keys")
+def test_a_host_that_hides_behind_a_providers_gets_none(url: str) -> None:
+    """requests would connect to evil.example."""
+    assert auth_for(url) is None
+
+
+def test_a_location_is_no_url() -> None:
+    """``s3://`` names an object; which URL it is read from is decided above."""
+    with pytest.raises(ValueError, match="is not a URL"):
+        auth_for("s3://sky/m31.fits")
+
+
+def test_public_objects_at_google_need_no_google_auth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that cannot be used for want of the extra leave an anonymous read, which says so."""
+
+    def fail(self: GCPAuth) -> bool:
+        raise ImportError("pip install 'astro-cloud[gcp]'")
+
+    monkeypatch.setattr(GCPAuth, "has_credentials", fail)
+    auth = auth_for("https://storage.googleapis.com/b/k")
+    assert isinstance(auth, Anonymous)
+    assert "[gcp]" in auth.because
+
+
+def test_the_portals_connection_string_with_a_sas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Azure's portal names the account in the endpoint there, and nowhere else."""
+    endpoint = "https://survey.blob.core.windows.net"
+    text = f"BlobEndpoint={endpoint}/;SharedAccessSignature=sv=2023-11-03&sig=secret"
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
+    assert isinstance(auth_for(f"{endpoint}/sky/k"), AzureAuth)
+    assert isinstance(auth_for("https://theirs.blob.core.windows.net/sky/k"), Anonymous)
+
+
 @pytest.mark.usefixtures("keys")
 def test_another_azure_account_is_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key or SAS of one account is not shown to the host of another, or where the account is not known."""

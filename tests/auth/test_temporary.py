@@ -1,5 +1,6 @@
 """Credentials that are given out for a time, by a machine's or a container's endpoint."""
 
+import logging
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,6 +49,19 @@ def test_on_a_machine_of_amazons(sky: ObjectServer, monkeypatch: pytest.MonkeyPa
             assert requests.get(sky.url_for("sky", "m31"), auth=auth).content == b"here"
         assert endpoint.issued == 1
         assert endpoint.paths[:2] == ["GET /", "PUT /latest/api/token"], "is it there? then botocore asks"
+
+
+def test_nothing_that_is_fetched_is_logged(
+    sky: ObjectServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At DEBUG botocore logs the answers that credentials come in, but not while we ask for them."""
+    caplog.set_level(logging.DEBUG)
+    with credential_server(issuing(sky, 60)) as endpoint:
+        in_container(monkeypatch, endpoint.url)
+        assert requests.get(sky.url_for("sky", "m31"), auth=AWSAuth()).content == b"here"
+        assert endpoint.issued
+    for secret in ("secret/", "token+", BEARER):
+        assert secret not in caplog.text
 
 
 def test_in_a_container(sky: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:

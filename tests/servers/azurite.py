@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests import corpora
 from tests.servers.process import Processes, ServerError, free_ports
+from tests.servers.tls import Certificate
 
 PACKAGE = corpora.AZURITE / "node_modules" / "azurite"
 VERSION = "2023-11-03"
@@ -32,10 +33,16 @@ class RunningAzurite:
     """An Azurite that is up, with the keys (base64) of two accounts."""
 
     url: str
+    certificate: Certificate | None = None
     account: str = "survey"
     key: str = base64.b64encode(b"the survey's key, of 32 bytes or").decode()
     other_account: str = "guest"
     other_key: str = base64.b64encode(b"the guest's key, of 32 bytes too").decode()
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether it takes bearer tokens, which it does over https only."""
+        return self.certificate is not None
 
 
 def installed() -> bool:
@@ -51,11 +58,18 @@ def version() -> str:
 
 
 @contextmanager
-def azurite() -> Iterator[RunningAzurite]:
-    """Start Azurite's blob service on a free port; it ends, and its data goes, with the context."""
+def azurite(certificate: Certificate | None = None) -> Iterator[RunningAzurite]:
+    """Start Azurite's blob service on a free port; it ends, and its data goes, with the context.
+
+    With a certificate it speaks https, and takes bearer tokens, of which it checks issuer, audience and
+    times, not the signature; a wrong Shared Key is then answered 400 for being no token.
+    """
     version()
     (port,) = free_ports(1)
-    server = RunningAzurite(f"http://127.0.0.1:{port}")
+    server = RunningAzurite(f"http{'s' if certificate else ''}://127.0.0.1:{port}", certificate)
+    options: tuple[str | Path, ...] = ()
+    if certificate is not None:
+        options = ("--cert", certificate.certificate, "--key", certificate.key, "--oauth=basic")
     accounts = f"{server.account}:{server.key};{server.other_account}:{server.other_key}"
     with (
         tempfile.TemporaryDirectory(prefix="astro-cloud-azurite-") as folder,
@@ -70,6 +84,7 @@ def azurite() -> Iterator[RunningAzurite]:
             "--inMemoryPersistence",
             "--blobHost=127.0.0.1",
             f"--blobPort={port}",
+            *options,
         )
         processes.wait_for([port])
         yield server
@@ -98,7 +113,12 @@ def ask(
     sent["Authorization"] = f"SharedKey {server.account}:{base64.b64encode(digest).decode()}"
     if method == "PUT":
         sent["Content-Length"] = str(len(body))
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    netloc = urlsplit(server.url).netloc
+    if server.certificate is None:
+        connection = http.client.HTTPConnection(netloc, timeout=30)
+    else:
+        context = server.certificate.client_context()
+        connection = http.client.HTTPSConnection(netloc, timeout=30, context=context)
     try:
         connection.request(method, f"{path}?{query}" if query else path, body or None, sent)
         answer = connection.getresponse()

@@ -14,14 +14,17 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.servers.process import Processes, RunningServer, free_ports
 from tests.servers.signed import ask
+from tests.servers.tls import Certificate
 
 #: What the first user may take on through STS.
 ROLE = "reader"
 REGION = "us-east-1"
+ADMIN = ("radosgw-admin", "-n", "client.rgw")
 ALICE = ("alice", "ASTROCLOUDALICE00000", "alice/secret+of+forty+characters/0000000")
 BOB = ("bob", "ASTROCLOUDBOB0000000", "bob/secret+of+forty+characters/000000000")
 
@@ -63,7 +66,6 @@ osd_objectstore = memstore
 memstore_device_bytes = 4294967296
 osd_op_num_shards = 1
 [client.rgw]
-rgw_frontends = beast endpoint=127.0.0.1:{rgw} tcp_nodelay=1
 rgw_enable_apis = s3, admin, sts, iam
 rgw_s3_auth_use_sts = true
 rgw_sts_key = astro-cloud-test
@@ -98,20 +100,22 @@ def ceph() -> Iterator[RunningServer]:
     with tempfile.TemporaryDirectory(prefix="astro-cloud-ceph-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with Processes(folder, {"CEPH_CONF": str(folder / "ceph.conf")}) as processes:
-            mon, mon_v1, rgw = free_ports(3)
+            mon, mon_v1, port = free_ports(3)
             fsid = str(uuid.uuid4())
-            settings = CONFIGURATION.format(folder=folder, fsid=fsid, mon=mon, mon_v1=mon_v1, rgw=rgw)
+            settings = CONFIGURATION.format(folder=folder, fsid=fsid, mon=mon, mon_v1=mon_v1)
             (folder / "ceph.conf").write_text(settings)
             _start_monitor(processes, folder, fsid, f"[v2:127.0.0.1:{mon},v1:127.0.0.1:{mon_v1}]")
             _start_store(processes, folder)
-            processes.start("radosgw", "radosgw", "-f", "-n", "client.rgw")
-            processes.wait_for([rgw])
+            _start_gateway(processes, f"endpoint=127.0.0.1:{port}")
+            processes.wait_for([port])
             for user in (ALICE, BOB):
                 _add_user(processes, *user)
             _add_role(processes)
             yield RunningServer(
                 name="ceph",
-                url=f"http://127.0.0.1:{rgw}",
+                url=f"http://127.0.0.1:{port}",
+                domain="localhost",
+                folder=folder,
                 region=REGION,
                 access_key=ALICE[1],
                 secret_key=ALICE[2],
@@ -119,6 +123,44 @@ def ceph() -> Iterator[RunningServer]:
                 other_secret_key=BOB[2],
                 requester_pays=True,
             )
+
+
+@contextmanager
+def over_tls(server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
+    """Start a second gateway to the same store, which speaks https."""
+    files = f"ssl_certificate={certificate.certificate} ssl_private_key={certificate.key}"
+    with _second_gateway(server, f"{files} ssl_endpoint", "--rgw_dns_name=s3.localhost") as port:
+        yield replace(server, url=f"https://127.0.0.1:{port}", domain="s3.localhost")
+
+
+@contextmanager
+def without_sts(server: RunningServer) -> Iterator[RunningServer]:
+    """Start a second gateway to the same store, which says what is wrong by AWS's code.
+
+    With STS on, Ceph says AccessDenied of a key that it does not know and of a signature that is wrong.
+    """
+    with _second_gateway(server, "endpoint", "--rgw_s3_auth_use_sts=false") as port:
+        yield replace(server, url=f"http://127.0.0.1:{port}")
+
+
+def add_user(server: RunningServer, name: str, keys: tuple[str, str]) -> None:
+    """Make a user with a first access key and secret key."""
+    with _administration(server) as processes:
+        _add_user(processes, name, *keys)
+
+
+def add_key(server: RunningServer, user: str, keys: tuple[str, str]) -> None:
+    """Give a user one more access key and secret key, good at once."""
+    command = ("key", "create", "--uid", user, "--key-type", "s3")
+    with _administration(server) as processes:
+        processes.run("key", *ADMIN, *command, "--access-key", keys[0], "--secret-key", keys[1])
+
+
+def remove_key(server: RunningServer, user: str, access_key: str) -> None:
+    """Take one of a user's keys away: from then on the gateways do not know it."""
+    command = ("key", "rm", "--uid", user, "--key-type", "s3")
+    with _administration(server) as processes:
+        processes.run("key", *ADMIN, *command, "--access-key", access_key)
 
 
 def make_requester_pays(server: RunningServer, bucket: str, objects: dict[str, bytes]) -> None:
@@ -142,6 +184,26 @@ def make_requester_pays(server: RunningServer, bucket: str, objects: dict[str, b
         b"<Payer>Requester</Payer></RequestPaymentConfiguration>"
     )
     ask(server, "PUT", f"/{bucket}?requestPayment", payment)
+
+
+@contextmanager
+def _second_gateway(server: RunningServer, endpoint: str, *options: str) -> Iterator[int]:
+    (port,) = free_ports(1)
+    with _administration(server) as processes:
+        _start_gateway(processes, f"{endpoint}=127.0.0.1:{port}", *options, name=f"radosgw-{port}")
+        processes.wait_for([port])
+        yield port
+        # Killed, it would still be told of every change, and each would wait 30 s for its answer.
+        processes.stop(f"radosgw-{port}")
+
+
+def _administration(server: RunningServer) -> Processes:
+    return Processes(server.folder, {"CEPH_CONF": str(server.folder / "ceph.conf")})
+
+
+def _start_gateway(processes: Processes, endpoint: str, *options: str, name: str = "radosgw") -> None:
+    frontends = f"--rgw_frontends=beast tcp_nodelay=1 {endpoint}"
+    processes.start(name, "radosgw", "-f", "-n", "client.rgw", frontends, *options)
 
 
 def _start_monitor(processes: Processes, folder: Path, fsid: str, address: str) -> None:
@@ -170,14 +232,13 @@ def _add_role(processes: Processes) -> None:
     }
     what = {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}
     trust, policy = (json.dumps({"Version": "2012-10-17", "Statement": [each]}) for each in (who, what))
-    admin = ("radosgw-admin", "-n", "client.rgw")
     name = ("--role-name", ROLE)
-    processes.run("role", *admin, "role", "create", *name, "--path", "/", "--assume-role-policy-doc", trust)
+    processes.run("role", *ADMIN, "role", "create", *name, "--path", "/", "--assume-role-policy-doc", trust)
     processes.run(
-        "role-policy", *admin, "role-policy", "put", *name, "--policy-name", "all", "--policy-doc", policy
+        "role-policy", *ADMIN, "role-policy", "put", *name, "--policy-name", "all", "--policy-doc", policy
     )
 
 
 def _add_user(processes: Processes, name: str, access_key: str, secret_key: str) -> None:
-    command = ["radosgw-admin", "-n", "client.rgw", "user", "create", "--uid", name, "--display-name", name]
-    processes.run(f"user-{name}", *command, "--access-key", access_key, "--secret-key", secret_key)
+    command = ("user", "create", "--uid", name, "--display-name", name)
+    processes.run(f"user-{name}", *ADMIN, *command, "--access-key", access_key, "--secret-key", secret_key)

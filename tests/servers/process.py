@@ -21,10 +21,16 @@ from typing import IO
 
 @dataclass(frozen=True)
 class RunningServer:
-    """An S3 server that is up, with the keys of two users who own nothing of each other's."""
+    """An S3 server that is up, with the keys of two users who own nothing of each other's.
+
+    Its configuration and data lie in `folder`. Where it takes the bucket from the host, that is
+    ``BUCKET.domain``.
+    """
 
     name: str
     url: str
+    domain: str
+    folder: Path
     region: str
     access_key: str
     secret_key: str
@@ -95,6 +101,16 @@ class Processes:
         del self._running[name]
         if status:
             raise ServerError(f"{name} ended with status {status}{self._said(name)}")
+
+    def stop(self, name: str, *, seconds: float = 60) -> None:
+        """Ask a process to end, and wait until it has; raise ServerError if it takes longer."""
+        process = self._running[name]
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ServerError(f"{name} did not end in {seconds} s{self._said(name)}") from None
+        del self._running[name]
 
     def wait_for(self, ports: Iterable[int], *, seconds: float = 60) -> None:
         """Wait until each port of 127.0.0.1 accepts; raise ServerError if a process ends or time does."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests import corpora
 from tests.servers.process import Processes, RunningServer, ServerError, free_ports
+from tests.servers.tls import Certificate
 
 KEYS = {"AKRCLONE": "first/secret+1", "AKOTHER": "second/secret+2"}
 
@@ -25,6 +27,11 @@ def version() -> str:
     return stamp.read_text().split()[1]
 
 
+def keeps(key: str) -> bool:
+    """Tell whether rclone takes an object's key: it must be a path of a file system, in its plain form."""
+    return len(key) < 200 and "\t" not in key and not {"", ".", ".."} & set(key.split("/"))
+
+
 @contextmanager
 def rclone() -> Iterator[RunningServer]:
     """Start rclone on a free port; it ends, and its data goes, with the context."""
@@ -32,19 +39,13 @@ def rclone() -> Iterator[RunningServer]:
     with tempfile.TemporaryDirectory(prefix="astro-cloud-rclone-") as name:
         folder = Path(name)
         (folder / "data").mkdir()
-        (port,) = free_ports(1)
-        keys = [word for pair in KEYS.items() for word in ("--auth-key", ",".join(pair))]
-        with Processes(folder) as processes:
-            processes.start(
-                "rclone", corpora.RCLONE_VENV / "bin" / "rclone", "--config", "/dev/null",
-                "--cache-dir", folder / "cache", "serve", "s3", "--addr", f"127.0.0.1:{port}",
-                "--etag-hash=", "--dir-cache-time", "0s", *keys, folder / "data",
-            )  # fmt: skip
-            processes.wait_for([port])
+        with _serving(folder) as port:
             (first, secret), (other, other_secret) = KEYS.items()
             yield RunningServer(
                 name="rclone",
                 url=f"http://127.0.0.1:{port}",
+                domain="localhost",
+                folder=folder,
                 region="us-east-1",
                 access_key=first,
                 secret_key=secret,
@@ -52,3 +53,35 @@ def rclone() -> Iterator[RunningServer]:
                 other_secret_key=other_secret,
                 requester_pays=False,
             )
+
+
+@contextmanager
+def over_tls(
+    server: RunningServer, certificate: Certificate, *, by_host: bool = False
+) -> Iterator[RunningServer]:
+    """Serve the same folder over https; `by_host` is as in `by_host`."""
+    files = ("--cert", certificate.certificate, "--key", certificate.key)
+    with _serving(server.folder, *files, by_host=by_host) as port:
+        yield replace(server, url=f"https://127.0.0.1:{port}", domain="s3.localhost")
+
+
+@contextmanager
+def by_host(server: RunningServer) -> Iterator[RunningServer]:
+    """Serve the same folder with the bucket in the host, always: rclone does the one or the other."""
+    with _serving(server.folder, by_host=True) as port:
+        yield replace(server, url=f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def _serving(folder: Path, *options: str | Path, by_host: bool = False) -> Iterator[int]:
+    (port,) = free_ports(1)
+    keys = [word for pair in KEYS.items() for word in ("--auth-key", ",".join(pair))]
+    with Processes(folder) as processes:
+        processes.start(
+            f"rclone-{port}", corpora.RCLONE_VENV / "bin" / "rclone", "--config", "/dev/null",
+            "--cache-dir", folder / f"cache-{port}", "serve", "s3", "--addr", f"127.0.0.1:{port}",
+            "--etag-hash=", "--dir-cache-time", "0s", *keys, *options,
+            f"--force-path-style={'false' if by_host else 'true'}", folder / "data",
+        )  # fmt: skip
+        processes.wait_for([port])
+        yield port

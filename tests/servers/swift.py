@@ -11,10 +11,12 @@ import pwd
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests import corpora
 from tests.servers.process import Processes, RunningServer, ServerError, free_ports
+from tests.servers.tls import Certificate
 
 REGION = "us-east-1"
 STORAGE = ("account", "container", "object")
@@ -44,6 +46,11 @@ disable_fallocate = true
 recon_cache_path = {folder}
 """
 
+TLS_CONF = """\
+cert_file = {certificate.certificate}
+key_file = {certificate.key}
+"""
+
 STORAGE_CONF = """
 [pipeline:main]
 pipeline = {name}-server
@@ -67,7 +74,7 @@ user_guest_bob = bobs-secret .admin
 [filter:s3api]
 use = egg:swift#s3api
 location = {REGION}
-storage_domain = localhost
+storage_domain = s3.localhost,localhost
 check_bucket_owner = false
 [filter:catch_errors]
 use = egg:swift#catch_errors
@@ -111,6 +118,8 @@ def swift() -> Iterator[RunningServer]:
             yield RunningServer(
                 name="swift",
                 url=f"http://127.0.0.1:{ports['proxy']}",
+                domain="localhost",
+                folder=folder,
                 region=REGION,
                 access_key="survey:alice",
                 secret_key="alices-secret",
@@ -120,13 +129,28 @@ def swift() -> Iterator[RunningServer]:
             )
 
 
+@contextmanager
+def over_tls(server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
+    """Start a second proxy before the same storage, which speaks https."""
+    (port,) = free_ports(1)
+    conf = _common(server.folder, port) + TLS_CONF.format(certificate=certificate) + PROXY_CONF
+    (server.folder / "proxy-tls.conf").write_text(conf)
+    with Processes(server.folder) as processes:
+        _start_server(processes, server.folder, "proxy", "proxy-tls")
+        processes.wait_for([port])
+        yield replace(server, url=f"https://127.0.0.1:{port}", domain="s3.localhost")
+
+
 def _configure(folder: Path, ports: dict[str, int]) -> None:
     (folder / "devices" / "disk").mkdir(parents=True)
     (folder / "swift.conf").write_text(SWIFT_CONF)
-    user = pwd.getpwuid(os.getuid()).pw_name
     for name, port in ports.items():
         own = PROXY_CONF if name == "proxy" else STORAGE_CONF.format(name=name)
-        (folder / f"{name}.conf").write_text(COMMON.format(folder=folder, port=port, user=user) + own)
+        (folder / f"{name}.conf").write_text(_common(folder, port) + own)
+
+
+def _common(folder: Path, port: int) -> str:
+    return COMMON.format(folder=folder, port=port, user=pwd.getpwuid(os.getuid()).pw_name)
 
 
 def _start(processes: Processes, folder: Path, ports: dict[str, int]) -> None:
@@ -134,9 +158,14 @@ def _start(processes: Processes, folder: Path, ports: dict[str, int]) -> None:
     rings = [word for name in STORAGE for word in (str(folder / name), str(ports[name]))]
     processes.run("rings", programs / "python", "-c", MAKE_RINGS, *rings)
     for name in ports:
-        program = programs / f"swift-{name}-server"
-        processes.start(name, programs / "python", program, folder / f"{name}.conf")
+        _start_server(processes, folder, name, name)
     processes.wait_for(ports.values())
+
+
+def _start_server(processes: Processes, folder: Path, kind: str, name: str) -> None:
+    programs = corpora.SWIFT_VENV / "bin"
+    program = programs / f"swift-{kind}-server"
+    processes.start(name, programs / "python", program, folder / f"{name}.conf")
 
 
 def _check_attributes(folder: Path) -> None:

@@ -19,6 +19,14 @@ os.fork()
 time.sleep(600)
 """
 
+DEAF = """
+import signal, socket, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("not listening to you", flush=True)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+time.sleep(600)
+"""
+
 
 def test_a_command_that_fails_is_told_with_its_words(tmp_path: Path) -> None:
     """The error of a command holds its name, its status and what it wrote."""
@@ -56,3 +64,19 @@ def test_nothing_of_our_environment_reaches_a_server(tmp_path: Path, monkeypatch
     assert str(tmp_path) in seen
     assert "AWS_SECRET_ACCESS_KEY" not in seen
     assert os.environ["HOME"] not in seen
+
+
+def test_a_server_is_asked_to_end(tmp_path: Path) -> None:
+    """Stopping waits for the end of a process; one that does not end is told with its words."""
+    with Processes(tmp_path) as processes:
+        (port,) = free_ports(1)
+        processes.start("willing", sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
+        processes.wait_for([port])
+        processes.stop("willing")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+        processes.start("deaf", sys.executable, "-c", DEAF, str(port))
+        processes.wait_for([port])
+        with pytest.raises(ServerError, match=r"(?s)deaf did not end.*not listening to you"):
+            processes.stop("deaf", seconds=0.1)

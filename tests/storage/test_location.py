@@ -127,8 +127,8 @@ def test_the_nearer_variable_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Location.parse("s3://sky/a").url == "https://aws-endpoint-url.example/sky/a"
 
 
-def test_locations_are_equal_if_they_are_read_alike() -> None:
-    """Equality and hash go by what is read, not by how it was written."""
+def test_locations_are_equal_if_they_name_the_same_object() -> None:
+    """Equality and hash go by what is named, not by how it was written."""
     one, two = Location.parse("s3://sky/a b"), Location.parse(f"https://sky.s3.{AMAZON}/a%20b")
     assert one == two
     assert hash(one) == hash(two)
@@ -169,15 +169,9 @@ def test_a_presigned_url_is_read_as_it_is() -> None:
     ("text", "says"),
     [
         ("", "not a location"),
-        ("m31.fits", "not a location"),
-        ("/data/m31.fits", "not a location"),
         ("ftp://archive.example/m31.fits", "not a location"),
         ("s3:/sky/a", "not a location"),
         (" s3://sky/a", "not a location"),
-        ("gs://sky/a", "Google Cloud Storage"),
-        ("az://sky/a", "Azure"),
-        ("abfs://sky@account/a", "Azure"),
-        ("file:///data/m31.fits", "local"),
         ("s3://", "names no object"),
         ("s3://sky", "names no object"),
         ("s3://sky/", "names no object"),
