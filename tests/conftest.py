@@ -93,8 +93,7 @@ def rclone_over_tls(rclone_server: RunningServer, certificate: Certificate) -> I
 @pytest.fixture(scope="session")
 def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
     """Azurite; a test that asks for it is skipped where there is no Node to run it."""
-    if not azurite.installed():
-        pytest.skip("node and npm are not on PATH")  # the summary says who took part; CI has both
+    _require(azurite, "node and npm")
     with azurite.azurite() as server:
         _note(pytestconfig, azurite)
         yield server
@@ -103,8 +102,7 @@ def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
 @pytest.fixture(scope="session")
 def azurite_over_tls(pytestconfig: pytest.Config, certificate: Certificate) -> Iterator[RunningAzurite]:
     """Another Azurite, over https, which keeps blobs of its own and takes bearer tokens."""
-    if not azurite.installed():
-        pytest.skip("node and npm are not on PATH")
+    _require(azurite, "node and npm")
     with azurite.azurite(certificate) as server:
         _note(pytestconfig, azurite)
         yield server
@@ -113,8 +111,7 @@ def azurite_over_tls(pytestconfig: pytest.Config, certificate: Certificate) -> I
 @pytest.fixture(scope="session")
 def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """Ceph's radosgw; a test that asks for it by name is skipped where Ceph is not installed."""
-    if not ceph.installed():
-        pytest.skip("ceph-mon is not on PATH")  # only apt has it: .ci/run installs it, or fails
+    _require(ceph, "ceph-mon")
     with ceph.ceph() as server:
         _note(pytestconfig, ceph)
         yield server
@@ -157,6 +154,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     servers = ", ".join(took_part) or "none"
     absent = "" if ceph.installed() else " (ceph: not on PATH)"
     terminalreporter.write_line(f"real servers that took part: {servers}{absent}")
+
+
+def _require(server: ModuleType, programs: str) -> None:
+    """Do without a server that no package of Python brings, where a person has not installed it.
+
+    The summary names who took part. In CI nothing is left out: `.ci/run` installs what only apt has.
+    """
+    if not server.installed():
+        absent = f"{programs}: not on PATH"
+        pytest.fail(absent) if "CI" in os.environ else pytest.skip(absent)
 
 
 def _note(config: pytest.Config, server: ModuleType) -> None:

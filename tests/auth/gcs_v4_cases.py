@@ -13,19 +13,31 @@ from tests import corpora
 
 PLACE = corpora.GCS_V4
 
+#: Cases that cannot be passed, by name, and why; some editions of the file have them.
+WRONG = {"Universe domain with virtual hosted style": "its canonical request has the bucket in path and host"}
+
 
 def cases() -> list[Any]:
-    """Read the cases; none where they were not fetched."""
+    """Read the cases, but for `WRONG` ones; none where they were not fetched."""
     file = PLACE / "url_signer_v4_test_data.json"
     if not file.is_file():
         return []
     found = json.loads(file.read_text(encoding="utf-8-sig"))["signingV4Tests"]
-    return [pytest.param(case, id=case["description"]) for case in found]
+    return [pytest.param(case, id=case["description"]) for case in found if case["description"] not in WRONG]
 
 
 def staged_cases() -> list[Any]:
     """Leave out google-cloud-storage's own cases, which have no stages; their URLs are judged as all are."""
     return [case for case in cases() if "expectedStringToSign" in case.values[0]]
+
+
+def url_cases() -> list[Any]:
+    """Leave out cases whose URL google-cloud-storage signed anew, over a path that it does not send encoded.
+
+    Its ``expectedUrl`` has an ampersand in the path where its ``expectedCanonicalRequest`` has %26. Their
+    stages are judged.
+    """
+    return [case for case in cases() if "amper&sand" not in case.values[0]["expectedUrl"]]
 
 
 def account() -> dict[str, str]:

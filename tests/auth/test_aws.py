@@ -58,15 +58,19 @@ def signature_by_botocore(request: PreparedRequest, region: str) -> str:
     port=st.sampled_from([None, 80, 443, 9000]),
     method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "POST"]),
     payer=st.booleans(),
+    headers=st.dictionaries(
+        st.sampled_from(["x-amz-meta-a", "X-Amz-Meta-B", "Range", "If-Match", "Content-Type", "X-Other"]),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12).map(str.strip),
+    ),
 )
 def test_what_is_sent_verifies_under_botocore(
-    key: str, query: dict[str, str], port: int | None, method: str, payer: bool
+    key: str, query: dict[str, str], port: int | None, method: str, payer: bool, headers: dict[str, str]
 ) -> None:
-    """For any key, query, port and method, botocore computes our signature from what goes over the wire."""
+    """For any key, query, port, method and headers, botocore computes our signature from what is sent."""
     host = "s3.us-east-1.amazonaws.com" + (f":{port}" if port else "")
     body = b"some bytes" if method in ("PUT", "POST") else None
     quoted = requests.utils.quote(key, safe="/")
-    request = prepared(f"https://{host}/bucket/{quoted}", method, params=query, data=body)
+    request = prepared(f"https://{host}/bucket/{quoted}", method, params=query, data=body, headers=headers)
     AWSAuth(payer, **KEYS, clock=lambda: NOON).sign(request)
     assert request.headers["Authorization"].endswith(signature_by_botocore(request, "us-east-1"))
 

@@ -18,6 +18,7 @@ from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import CredentialsError
 from tests.auth.azure_stand_ins import NOON, TOKEN, AccessToken, Credential, at_noon, auth, prepared
 from tests.auth.recording_server import Answer, recording_server
+from tests.forks import forks
 
 
 def test_a_bearer_token_is_sent() -> None:
@@ -131,7 +132,7 @@ def test_the_default_credential_is_azure_identitys(monkeypatch: pytest.MonkeyPat
     assert [len(credential.asked) for credential in made] == [2, 1]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@forks
 def test_a_forked_process_gets_a_token_of_its_own() -> None:
     """A lock that was held at the moment of the fork does not stop the child."""
     bearer = AzureAuth(credential=Credential(), clock=at_noon)

@@ -14,6 +14,7 @@ from astro_cloud.auth.gcp import GCPAuth
 from astro_cloud.exceptions import CredentialsError
 from tests.auth.gcp_stand_ins import KEYS, Tokens, prepared
 from tests.auth.recording_server import Answer, Received, recording_server
+from tests.forks import forks
 
 
 def test_a_token_is_sent_and_the_url_left_alone() -> None:
@@ -123,8 +124,7 @@ def test_a_redirect_to_a_stranger_carries_nothing_of_ours(options: dict[str, Any
     assert not [name for name in names if name.startswith(("authorization", "x-goog-"))]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@forks
 def test_a_forked_process_signs_on() -> None:
     """A child is not held up by a refresh that was under way in its parent."""
     auth = GCPAuth(credentials=Tokens("t"))

@@ -1,6 +1,7 @@
 """URLs that carry their signature."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +15,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import astro_cloud
-from astro_cloud.auth import AWSAuth
+from astro_cloud.auth import AWSAuth, GCPAuth
 from astro_cloud.exceptions import CredentialsError
+from tests.auth.gcs_v4_cases import account
 from tests.auth.odd_keys import ODD_KEYS
 from tests.servers.process import RunningServer
 
@@ -197,3 +199,15 @@ def test_every_provider_gives_urls_away(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert signed_by in astro_cloud.presign(location)
+
+
+def test_google_gives_urls_away_by_hmac_and_by_a_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An HMAC key is given; a service account's RSA key is found, as google-auth finds it."""
+    keyed = astro_cloud.presign("gs://sky/m31.fits", auth=GCPAuth(access_key="GOOG1", secret_key="secret"))
+    assert "X-Goog-Algorithm=GOOG4-HMAC-SHA256" in keyed
+    (tmp_path / "account.json").write_text(json.dumps(account()))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    found = astro_cloud.presign("gs://sky/m31.fits")
+    assert found.startswith("https://storage.googleapis.com/sky/m31.fits?X-Goog-Algorithm=GOOG4-RSA-SHA256")

@@ -1,8 +1,13 @@
 """Credentials that are given out for a time, by a machine's or a container's endpoint."""
 
+import datetime
+import hashlib
+import json
 import logging
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -10,6 +15,7 @@ import requests
 from astro_cloud.auth import AWSAuth
 from astro_cloud.testing import AccessKey, ObjectServer
 from tests.auth.credential_server import Issue, credential_server
+from tests.auth.recording_server import Answer, recording_server
 
 BEARER = "container-secret"
 
@@ -126,3 +132,54 @@ def test_a_pickle_finds_its_own(sky: ObjectServer, monkeypatch: pytest.MonkeyPat
         copy = pickle.loads(pickled)
         assert requests.get(sky.url_for("sky", "m31"), auth=copy).content == b"here"
         assert endpoint.issued == 2
+
+
+def test_by_web_identity(sky: ObjectServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In Kubernetes: the token in a file is exchanged at STS for keys, which sign."""
+    access_key, secret_key, token, _ = issuing(sky, 0)(0)
+    end = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = (
+        '<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        "<AssumeRoleWithWebIdentityResult><Credentials>"
+        f"<AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{secret_key}</SecretAccessKey>"
+        f"<SessionToken>{token}</SessionToken><Expiration>{end}</Expiration>"
+        "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+    )
+    (tmp_path / "token").write_text("a-web-identity")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with recording_server(lambda request: Answer(200, {"Content-Type": "text/xml"}, body.encode())) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        auth = AWSAuth()
+        for _ in range(2):
+            assert requests.get(sky.url_for("sky", "m31"), auth=auth).content == b"here"
+        assert len(sts.requests) == 1
+
+
+def test_by_single_sign_on(sky: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `aws sso login`: the token it left in a file is exchanged for a role's keys, which sign."""
+    start = "https://survey.awsapps.com/start"
+    access_key, secret_key, token, _ = issuing(sky, 0)(0)
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=6)
+    role = {
+        "accessKeyId": access_key, "secretAccessKey": secret_key, "sessionToken": token,
+        "expiration": int(later.timestamp() * 1000),
+    }  # fmt: skip
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        f"[profile survey]\nsso_start_url = {start}\nsso_region = us-east-1\nsso_account_id = 123456789012\n"
+        "sso_role_name = reader\nregion = us-east-1\n"
+    )
+    cache = Path(os.environ["HOME"], ".aws", "sso", "cache")
+    cache.mkdir(parents=True)
+    # botocore made the folder's name of the HOME it was imported under
+    monkeypatch.setattr("botocore.credentials.SSOProvider._SSO_TOKEN_CACHE_DIR", str(cache))
+    login = {"accessToken": "an-sso-token", "expiresAt": later.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    (cache / f"{hashlib.sha1(start.encode()).hexdigest()}.json").write_text(json.dumps(login))
+    body = json.dumps({"roleCredentials": role}).encode()
+    with recording_server(lambda request: Answer(200, {"Content-Type": "application/json"}, body)) as sso:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", sso.url)
+        auth = AWSAuth(profile="survey")
+        assert requests.get(sky.url_for("sky", "m31"), auth=auth).content == b"here"
+        assert sso.requests[0].headers["x-amz-sso_bearer_token"] == "an-sso-token"

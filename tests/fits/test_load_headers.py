@@ -223,6 +223,7 @@ def run(program: str, server: ObjectServer) -> str:
     return done.stdout.strip()
 
 
+# Only Linux tells the peak of one process as it stands; elsewhere it holds what was there before the scan.
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_a_scan_imports_no_astropy_and_little_memory(cube_server: ObjectServer) -> None:
     """astropy and numpy come in when `.fits` is touched, not before; a scan fits in 45 MB, `.fits` in 66."""

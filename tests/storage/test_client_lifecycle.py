@@ -15,6 +15,7 @@ import pytest
 
 from astro_cloud.storage import S3_LIST_PRICES, Client, Location, Settings, Usage
 from astro_cloud.testing import Answer, Fault, ObjectServer
+from tests.forks import forks
 from tests.storage.reading import DATA, LOCATION, MakeClient, answering, auth_of
 
 RANGES = [(0, 10), (10, 20), (20, 30)]
@@ -85,8 +86,7 @@ def test_settings_that_could_read_nothing_are_refused() -> None:
         replace(Settings(), concurrency=0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@forks
 def test_a_forked_process_reads_on(sky: ObjectServer, make_client: MakeClient) -> None:
     """A child reads with its parent's client and pinned object, over connections of its own."""
     client = make_client(sky)
@@ -110,8 +110,7 @@ def test_a_forked_process_reads_on(sky: ObjectServer, make_client: MakeClient) -
     assert sky.requests[-1].connection in before
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@forks
 def test_a_fork_in_the_midst_of_a_read_reads_on(sky: ObjectServer, make_client: MakeClient) -> None:
     """What a thread holds while the process forks (its turn, its connection) the child does not miss."""
     arrived, go_on = threading.Event(), threading.Event()
