@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +15,7 @@ import pytest
 from tests import corpora
 from tests.servers import azurite, ceph, rclone, swift, tls
 from tests.servers.azurite import RunningAzurite
-from tests.servers.process import RunningServer
+from tests.servers.process import RunningServer, started
 from tests.servers.tls import Certificate
 
 # No test times itself: a busy machine is no reason to fail. In CI examples are the same each time, as
@@ -63,7 +64,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 @pytest.fixture(scope="session")
 def swift_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """OpenStack Swift with its S3 API."""
-    with swift.swift() as server:
+    with started(swift.swift) as server:
         _note(pytestconfig, swift)
         yield server
 
@@ -71,14 +72,14 @@ def swift_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
 @pytest.fixture(scope="session")
 def swift_over_tls(swift_server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
     """The same Swift over https."""
-    with swift.over_tls(swift_server, certificate) as server:
+    with started(partial(swift.over_tls, swift_server, certificate)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def rclone_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """rclone, serving a folder as S3."""
-    with rclone.rclone() as server:
+    with started(rclone.rclone) as server:
         _note(pytestconfig, rclone)
         yield server
 
@@ -86,7 +87,7 @@ def rclone_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
 @pytest.fixture(scope="session")
 def rclone_over_tls(rclone_server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
     """rclone over https, serving the same folder."""
-    with rclone.over_tls(rclone_server, certificate) as server:
+    with started(partial(rclone.over_tls, rclone_server, certificate)) as server:
         yield server
 
 
@@ -94,7 +95,7 @@ def rclone_over_tls(rclone_server: RunningServer, certificate: Certificate) -> I
 def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
     """Azurite; a test that asks for it is skipped where there is no Node to run it."""
     _require(azurite, "node and npm")
-    with azurite.azurite() as server:
+    with started(azurite.azurite) as server:
         _note(pytestconfig, azurite)
         yield server
 
@@ -103,7 +104,7 @@ def azurite_server(pytestconfig: pytest.Config) -> Iterator[RunningAzurite]:
 def azurite_over_tls(pytestconfig: pytest.Config, certificate: Certificate) -> Iterator[RunningAzurite]:
     """Another Azurite, over https, which keeps blobs of its own and takes bearer tokens."""
     _require(azurite, "node and npm")
-    with azurite.azurite(certificate) as server:
+    with started(partial(azurite.azurite, certificate)) as server:
         _note(pytestconfig, azurite)
         yield server
 
@@ -112,7 +113,7 @@ def azurite_over_tls(pytestconfig: pytest.Config, certificate: Certificate) -> I
 def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
     """Ceph's radosgw; a test that asks for it by name is skipped where Ceph is not installed."""
     _require(ceph, "ceph-mon")
-    with ceph.ceph() as server:
+    with started(ceph.ceph) as server:
         _note(pytestconfig, ceph)
         yield server
 
@@ -120,14 +121,14 @@ def ceph_server(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
 @pytest.fixture(scope="session")
 def ceph_over_tls(ceph_server: RunningServer, certificate: Certificate) -> Iterator[RunningServer]:
     """The same Ceph over https."""
-    with ceph.over_tls(ceph_server, certificate) as server:
+    with started(partial(ceph.over_tls, ceph_server, certificate)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def ceph_without_sts(ceph_server: RunningServer) -> Iterator[RunningServer]:
     """The same Ceph behind a gateway that says by AWS's codes why it refuses."""
-    with ceph.without_sts(ceph_server) as server:
+    with started(partial(ceph.without_sts, ceph_server)) as server:
         yield server
 
 

@@ -10,13 +10,20 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
+
+Server = TypeVar("Server")
+
+#: Seconds that anything of a server's may take. All of them start in less than ten here; a virtual
+#: machine that is held up for a minute is no reason to fail.
+PATIENCE = 180.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,18 @@ class RunningServer:
 
 class ServerError(RuntimeError):
     """A server that is installed did not come up; the message ends with what it logged."""
+
+
+@contextmanager
+def started(start: Callable[[], AbstractContextManager[Server]]) -> Iterator[Server]:
+    """Enter the server's context; one that does not come up is given a second chance, and it is said."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(start())
+        except ServerError as error:
+            print(f"\nstarting it once more: {error}", file=sys.stderr)
+            server = stack.enter_context(start())
+        yield server
 
 
 def free_ports(count: int) -> list[int]:
@@ -68,6 +87,8 @@ class Processes:
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
             "LC_ALL": "C.UTF-8",
+            # A Python process that is aborted logs where it was.
+            "PYTHONFAULTHANDLER": "1",
             **(environment or {}),
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -90,29 +111,31 @@ class Processes:
         with self._log(name) as log:
             self._running[name] = self._popen(command, log)
 
-    def run(self, name: str, *command: str | os.PathLike[str], seconds: float = 60) -> None:
+    def run(self, name: str, *command: str | os.PathLike[str], seconds: float = PATIENCE) -> None:
         """Run a command to its end; raise ServerError if it fails or takes longer than `seconds`."""
         self.start(name, *command)
         process = self._running[name]
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
+            self._abort([name])
             raise ServerError(f"{name} took more than {seconds} s{self._said(name)}") from None
         del self._running[name]
         if status:
             raise ServerError(f"{name} ended with status {status}{self._said(name)}")
 
-    def stop(self, name: str, *, seconds: float = 60) -> None:
+    def stop(self, name: str, *, seconds: float = PATIENCE) -> None:
         """Ask a process to end, and wait until it has; raise ServerError if it takes longer."""
         process = self._running[name]
         process.terminate()
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
+            self._abort([name])
             raise ServerError(f"{name} did not end in {seconds} s{self._said(name)}") from None
         del self._running[name]
 
-    def wait_for(self, ports: Iterable[int], *, seconds: float = 60) -> None:
+    def wait_for(self, ports: Iterable[int], *, seconds: float = PATIENCE) -> None:
         """Wait until each port of 127.0.0.1 accepts; raise ServerError if a process ends or time does."""
         deadline = time.monotonic() + seconds
         for port in ports:
@@ -121,9 +144,19 @@ class Processes:
                     if (status := process.poll()) is not None:
                         raise ServerError(f"{name} ended with status {status}{self._said(name)}")
                 if time.monotonic() > deadline:
+                    self._abort(self._running)
                     said = "".join(map(self._said, self._running))
                     raise ServerError(f"nothing listens on port {port} after {seconds} s{said}")
                 time.sleep(0.02)
+
+    def _abort(self, names: Iterable[str]) -> None:
+        """Have processes that hang say where, if they can, and end."""
+        processes = [self._running[name] for name in names]
+        for process in processes:
+            process.send_signal(signal.SIGABRT)
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
 
     def _popen(self, command: tuple[str | os.PathLike[str], ...], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

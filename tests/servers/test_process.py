@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.servers.process import Processes, ServerError, free_ports
+from tests.servers.process import Processes, ServerError, free_ports, started
 
 # A process that starts another and listens with it: the port is taken while either lives.
 PARENT = """
@@ -42,6 +44,29 @@ def test_a_server_that_ends_is_told_at_once(tmp_path: Path) -> None:
             processes.wait_for(free_ports(1))
 
 
+def test_a_server_has_a_second_chance(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that did not come up is started once more, and only once, and it is said."""
+    answers: list[str] = []
+
+    @contextmanager
+    def late() -> Iterator[str]:
+        answers.append("asked")
+        if len(answers) < 2:
+            raise ServerError("no disk")
+        yield "up"
+
+    @contextmanager
+    def never() -> Iterator[str]:
+        raise ServerError("no such disk")
+        yield "up"
+
+    with started(late) as server:
+        assert server == "up"
+    assert "once more: no disk" in capsys.readouterr().err
+    with pytest.raises(ServerError, match="no such disk"), started(never):
+        pass
+
+
 def test_children_of_a_server_end_with_it(tmp_path: Path) -> None:
     """Once the context is left, the last process of the group that listened is gone, or going."""
     (port,) = free_ports(1)
@@ -67,7 +92,7 @@ def test_nothing_of_our_environment_reaches_a_server(tmp_path: Path, monkeypatch
 
 
 def test_a_server_is_asked_to_end(tmp_path: Path) -> None:
-    """Stopping waits for the end of a process; one that does not end is told with its words."""
+    """Stopping waits for the end of a process; one that does not end is told with where it hangs."""
     with Processes(tmp_path) as processes:
         (port,) = free_ports(1)
         processes.start("willing", sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
@@ -78,5 +103,5 @@ def test_a_server_is_asked_to_end(tmp_path: Path) -> None:
             probe.bind(("127.0.0.1", port))
         processes.start("deaf", sys.executable, "-c", DEAF, str(port))
         processes.wait_for([port])
-        with pytest.raises(ServerError, match=r"(?s)deaf did not end.*not listening to you"):
+        with pytest.raises(ServerError, match=r"(?s)deaf did not end.*not listening to you.*Aborted.*line 6"):
             processes.stop("deaf", seconds=0.1)
