@@ -156,8 +156,10 @@ class AzureAuth(AuthBase):
     def is_account_of(self, url: str) -> bool:
         """Tell whether the credentials are known to be of the account that a URL's host names."""
         secrets = self._secrets() if self._tokens is None else None
-        label = endpoints.host_of(url).partition(".")[0]
-        return secrets is not None and secrets.account == label.removesuffix("-secondary")
+        if secrets is None or secrets.account is None:
+            return False
+        realm = endpoints.realm_of(endpoints.host_of(url)) or ""
+        return realm.startswith(f"{secrets.account}.")
 
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Authorize a prepared request in place, replacing what an earlier call wrote, and return it."""

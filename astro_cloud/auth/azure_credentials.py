@@ -164,7 +164,8 @@ def of_connection_string(text: str, where: str) -> Secrets:
     account, key, sas = map(said.get, ("accountname", "accountkey", "sharedaccesssignature"))
     blob_host = endpoints.host_of(said.get("blobendpoint", ""))
     if not account and endpoints.endpoint_of(blob_host) is not None:
-        account = blob_host.partition(".")[0]  # so the portal writes a SAS
+        # so the portal writes a SAS; the host may have a route in it, the account's name has none
+        account = (endpoints.realm_of(blob_host) or "").partition(".")[0]
     if account and key:
         return checked(account, key, None, key_field=f"AccountKey of {where}")
     if sas:

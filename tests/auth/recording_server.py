@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 class Received(NamedTuple):
     """A request as it came in: its target with the query, its headers by names in any case."""
 
+    method: str
     path: str
     headers: Message
 
@@ -61,7 +62,7 @@ def recording_server(answer: Callable[[Received], Answer] = _ok) -> Iterator[Rec
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            received = Received(self.path, self.headers)
+            received = Received(self.command, self.path, self.headers)
             server.requests.append(received)
             status, headers, body = server.answers.pop(0) if server.answers else answer(received)
             self.send_response(status)

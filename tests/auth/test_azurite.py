@@ -6,7 +6,6 @@ is damaged alike on both ways is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -48,14 +47,6 @@ def azurite(azurite_server: RunningAzurite) -> RunningAzurite:
     for name in NAMES.values():
         ask(azurite_server, "PUT", plain_path("images", name), headers=BLOCK, body=name.encode())
     return azurite_server
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[requests.Session]:
-    """A plain session that takes nothing from the environment."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
 
 
 def auth_of(server: RunningAzurite, **options: Any) -> AzureAuth:

@@ -61,12 +61,10 @@ def host(server: RunningServer, certificate: Certificate) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def session(certificate: Certificate) -> Iterator[requests.Session]:
-    """A plain session that trusts the authority of this run, and takes nothing from the environment."""
-    with requests.Session() as session:
-        session.trust_env = False
-        session.verify = str(certificate.authority)
-        yield session
+def session(session: requests.Session, certificate: Certificate) -> requests.Session:
+    """The plain session, which trusts the authority of this run."""
+    session.verify = str(certificate.authority)
+    return session
 
 
 @pytest.fixture

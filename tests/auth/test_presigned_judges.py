@@ -5,7 +5,7 @@ That every odd key can be given away is in `test_presign.py`, and for rclone in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,14 +27,6 @@ def server(s3_verifier: RunningServer) -> RunningServer:
     for name in ("m31.fits", "m32.fits"):
         ask(s3_verifier, "PUT", f"/{BUCKET}/{name}", CONTENT)
     return s3_verifier
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[requests.Session]:
-    """A plain session that takes nothing from the environment."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
 
 
 def presigned(

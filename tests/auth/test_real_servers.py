@@ -6,7 +6,7 @@ so that a key which is damaged alike on both ways is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -56,14 +56,6 @@ def paid(ceph_server: RunningServer) -> RunningServer:
     """A server with a requester-pays bucket of the first user's, which everybody may read."""
     ceph.make_requester_pays(ceph_server, PAID_BUCKET, {"image.fits": b"SIMPLE  ="})
     return ceph_server
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[requests.Session]:
-    """A plain session that takes nothing from the environment."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
 
 
 def auth_for(server: RunningServer, *, region: str | None = None) -> AWSAuth:

@@ -6,7 +6,6 @@ signed, a path encoded twice) is in `tests/servers/test_same_verdicts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -52,14 +51,6 @@ def server(s3_verifier: RunningServer) -> RunningServer:
     for key in KEYS:
         ask(s3_verifier, "PUT", plain_path(BUCKET, key), key.encode())
     return s3_verifier
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[requests.Session]:
-    """A plain session that takes nothing from the environment."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
 
 
 @pytest.fixture
