@@ -13,8 +13,10 @@ import hypothesis
 import pytest
 
 from tests import corpora
-from tests.servers import azurite, ceph, rclone, swift, tls
+from tests.servers import azurite, caddy, ceph, fake_gcs, nginx, rclone, swift, tls
 from tests.servers.azurite import RunningAzurite
+from tests.servers.caddy import RunningWebServer
+from tests.servers.fake_gcs import RunningFakeGCS
 from tests.servers.process import RunningServer, started
 from tests.servers.tls import Certificate
 
@@ -132,6 +134,44 @@ def ceph_without_sts(ceph_server: RunningServer) -> Iterator[RunningServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def fake_gcs_server(pytestconfig: pytest.Config, certificate: Certificate) -> Iterator[RunningFakeGCS]:
+    """fake-gcs-server, which speaks Google Cloud Storage's two APIs and checks no credentials."""
+    with started(partial(fake_gcs.fake_gcs, certificate)) as server:
+        _note(pytestconfig, fake_gcs)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def caddy_server(pytestconfig: pytest.Config, certificate: Certificate) -> Iterator[RunningWebServer]:
+    """Caddy, giving out the files of a folder."""
+    with started(partial(caddy.caddy, certificate)) as server:
+        _note(pytestconfig, caddy)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nginx_server(pytestconfig: pytest.Config, certificate: Certificate) -> Iterator[RunningWebServer]:
+    """nginx, giving out the files of a folder; a test that asks for it by name is skipped without it."""
+    _require(nginx, "nginx")
+    with started(partial(nginx.nginx, certificate)) as server:
+        _note(pytestconfig, nginx)
+        yield server
+
+
+@pytest.fixture(scope="session", params=["caddy", "nginx"] if nginx.installed() else ["caddy"])
+def web_server(request: pytest.FixtureRequest) -> RunningWebServer:
+    """Each web server there is here: it gives out files by GET and HEAD, in ranges, to anybody."""
+    server: RunningWebServer = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.fixture(scope="session")
+def web_server_over_tls(web_server: RunningWebServer) -> RunningWebServer:
+    """The same web servers over https."""
+    return web_server.over_tls()
+
+
 WHOLE = ["swift", "ceph"] if ceph.installed() else ["swift"]
 
 
@@ -153,8 +193,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say which real servers the tests were run against."""
     took_part: list[str] = config.stash.get(TOOK_PART, [])
     servers = ", ".join(took_part) or "none"
-    absent = "" if ceph.installed() else " (ceph: not on PATH)"
-    terminalreporter.write_line(f"real servers that took part: {servers}{absent}")
+    absent = [name for name, server in (("ceph", ceph), ("nginx", nginx)) if not server.installed()]
+    but = f" ({' and '.join(absent)}: not on PATH)" if absent else ""
+    terminalreporter.write_line(f"real servers that took part: {servers}{but}")
 
 
 def _require(server: ModuleType, programs: str) -> None:

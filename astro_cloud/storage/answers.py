@@ -32,11 +32,13 @@ __all__ = [
     "Data",
     "EndOfObject",
     "Fail",
+    "Failure",
     "Redirect",
     "Refused",
     "Verdict",
     "Version",
     "changed",
+    "failure_of",
     "judge",
 ]
 
@@ -44,7 +46,8 @@ WHOLE_OBJECT_LIMIT = 1 << 20
 """Bytes: an object up to this size may be sent whole in place of a range, and is cut here."""
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_AGAIN_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
+_SLOW_DOWN_CODES = frozenset({"SlowDown", "Throttling", "ServerBusy"})
+_AGAIN_CODES = _SLOW_DOWN_CODES | {"RequestTimeout", "InternalError", "ServiceUnavailable"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSED = frozenset({400, 401, 403})
 _REFUSED_CODES = frozenset({"PublicAccessNotPermitted"})
@@ -128,10 +131,14 @@ class EndOfObject:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The failure may pass; `retry_after` in seconds where the server asked for a wait."""
+    """The failure may pass; `retry_after` in seconds where the server asked for a wait.
+
+    `slow_down` where it asked for fewer requests.
+    """
 
     error: StorageError
     retry_after: float | None = None
+    slow_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,10 @@ class Fail:
     error: AstroCloudError
 
 
-Verdict = Data | EndOfObject | Again | Redirect | Refused | Fail
+Failure = Again | Redirect | Refused | Fail
+"""What an answer can be that holds nothing of what was asked for."""
+Verdict = Data | EndOfObject | Failure
+"""What the answer to a ranged GET can be."""
 
 
 def judge(
@@ -188,7 +198,32 @@ def judge(
     """
     if answer.status in (200, 206):
         return _judge_success(answer, asked, location, pinned)
-    return _judge_failure(answer, asked, location, pinned, now or datetime.now(UTC))
+    if answer.status == 416:
+        return _judge_end(answer, asked, location, pinned)
+    return failure_of(answer, location, now=now)
+
+
+def failure_of(answer: Answer, location: str, *, now: datetime | None = None) -> Failure:
+    """Decide what an answer to any request is that was not answered with success.
+
+    Takes `answer`, `location` and `now` as `judge` does.
+    """
+    status, headers = answer.status, answer.headers
+    refusal = Refusal.of(status, headers, answer.error_body)
+    if status == 412:
+        return _changed(answer, location, "its ETag is no longer the one first read")
+    if status in _REDIRECTS and headers.get("Location"):
+        return _redirect(answer, location)
+    if status in _AGAIN or refusal.code in _AGAIN_CODES:
+        error = StorageError(_said(location, refusal), location=location, status=status)
+        wait = _retry_after(headers.get("Retry-After"), now or datetime.now(UTC))
+        return Again(error, wait, slow_down=status in (429, 503) or refusal.code in _SLOW_DOWN_CODES)
+    if status in _REFUSED or refusal.code in _REFUSED_CODES or (status in _REDIRECTS and refusal.region):
+        return Refused(refusal)
+    if status == 404:
+        what = _ABSENT.get(refusal.code, "no such object")
+        return Fail(ObjectNotFoundError(f"{location}: {what} (404)", location=location, status=status))
+    return Fail(StorageError(_said(location, refusal), location=location, status=status))
 
 
 def _judge_success(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
@@ -249,28 +284,6 @@ def _out_of_whole(answer: Answer, asked: ByteRange, length: int | None) -> Data 
     return Data(asked.start, min(asked.stop, length), asked.start, version)
 
 
-def _judge_failure(
-    answer: Answer, asked: ByteRange, location: str, pinned: Version | None, now: datetime
-) -> Verdict:
-    status, headers = answer.status, answer.headers
-    refusal = Refusal.of(status, headers, answer.error_body)
-    if status == 416:
-        return _judge_end(answer, asked, location, pinned)
-    if status == 412:
-        return _changed(answer, location, "its ETag is no longer the one first read")
-    if status in _REDIRECTS and headers.get("Location"):
-        return _redirect(answer, location)
-    if status in _AGAIN or refusal.code in _AGAIN_CODES:
-        error = StorageError(_said(location, refusal), location=location, status=status)
-        return Again(error, _retry_after(headers.get("Retry-After"), now))
-    if status in _REFUSED or refusal.code in _REFUSED_CODES or (status in _REDIRECTS and refusal.region):
-        return Refused(refusal)
-    if status == 404:
-        what = _ABSENT.get(refusal.code, "no such object")
-        return Fail(ObjectNotFoundError(f"{location}: {what} (404)", location=location, status=status))
-    return Fail(StorageError(_said(location, refusal), location=location, status=status))
-
-
 def _judge_end(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
     version = Version(total=parse_unsatisfied_range(answer.headers.get("Content-Range")))
     change = pinned and version.differs_from(pinned)
@@ -281,7 +294,7 @@ def _judge_end(answer: Answer, asked: ByteRange, location: str, pinned: Version 
     return _changed(answer, location, change) if change else EndOfObject(version)
 
 
-def _redirect(answer: Answer, location: str) -> Verdict:
+def _redirect(answer: Answer, location: str) -> Failure:
     target = answer.headers["Location"]
     with suppress(UnicodeError):  # bytes that are not ASCII arrive read as Latin-1, and are UTF-8
         target = target.encode("latin-1").decode()

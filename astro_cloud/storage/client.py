@@ -17,6 +17,7 @@ from astro_cloud.storage.location import Location
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
 from astro_cloud.storage.resources import Resources
+from astro_cloud.storage.route import Route
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.usage import Usage
 
@@ -112,7 +113,7 @@ class Client:
         location = _at_a_server(Location.parse(location, self.settings))
         presigned = endpoints.is_presigned(location.url)  # S3 takes no other signature, nor unsigned headers
         chosen = self._chosen(auth)
-        pin = Pin(
+        route = Route(
             self._resources.transport,
             location,
             Anonymous()
@@ -121,7 +122,7 @@ class Client:
             inferred=chosen is None,
             request_payer=request_payer and not presigned,
         )
-        return PinnedObject(self._resources, pin)
+        return PinnedObject(self._resources, Pin(route))
 
     def auth_of(self, location: Location, *, auth: Any = None, request_payer: bool = False) -> Any:
         """Return what signs for a location outside of this client's own requests; None for nobody.
@@ -162,13 +163,18 @@ class Client:
         return None
 
     def read_ranges(
-        self, location: str | Location, ranges: Sequence[tuple[int, int]], **options: Any
-    ) -> list[bytes]:
+        self,
+        location: str | Location,
+        ranges: Sequence[tuple[int, int]],
+        into: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> list[Any]:
         """Read byte ranges [start, stop) of an object, all at once, in the order given.
 
-        Takes the keywords of `pin`, and raises what `PinnedObject.read_ranges` raises.
+        Takes the keywords of `pin` too; returns and raises what `PinnedObject.read_ranges` does.
         """
-        return self.pin(location, **options).read_ranges(ranges)
+        pinned = self.pin(location, **options)
+        return pinned.read_ranges(ranges) if into is None else pinned.read_ranges(ranges, into)
 
 
 def _at_a_server(location: Location) -> Location:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, overload
 
 from astro_cloud.storage.answers import Version
+from astro_cloud.storage.assembly import Assembly, checked_buffers, checked_ranges, first_part
 from astro_cloud.storage.byterange import ByteRange
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.pin import Pin
-from astro_cloud.storage.range_read import RangeRead
+from astro_cloud.storage.plan import FREE_GAP, PART
+from astro_cloud.storage.range_read import Fill, RangeRead
 from astro_cloud.storage.resources import Resources
+from astro_cloud.storage.usage import Usage
+from astro_cloud.storage.workers import Batch
 
-__all__ = ["PinnedObject"]
+__all__ = ["PinnedObject", "Reading"]
 
 
 class PinnedObject:
@@ -46,12 +51,39 @@ class PinnedObject:
     @property
     def size(self) -> int | None:
         """Size of the object in bytes; None before the first read, or if the server never said."""
-        return self.version.total if self.version is not None else None
+        return self._pin.size
 
-    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    @property
+    def gap(self) -> int:
+        """Bytes that are worth reading in vain to save a request, as learnt so far; 16 KiB to 8 MiB."""
+        return min(max(self._pin.route.target.pace.gap, FREE_GAP), self._resources.settings.max_gap)
+
+    @overload
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]: ...
+
+    @overload
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any]) -> list[memoryview]: ...
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
         """Read byte ranges [start, stop), all at once, in the order given.
 
-        Each is cut at the object's end, as a file is; it is empty if it begins there or later.
+        Ranges that touch or overlap, or nearly touch, are read by one request; others too where that
+        is faster, if they would have to wait for a connection; a long range is read in parts over
+        several connections. Each is cut at the object's end, as a file is; it is empty if it begins
+        there or later.
+
+        Parameters
+        ----------
+        ranges : sequence of (int, int)
+            Start and stop in bytes from the object's start.
+        into : sequence of writable buffers, optional
+            One for each range and as long as it, contiguous, which the bytes are read into. After an
+            error, what is in them means nothing.
+
+        Returns
+        -------
+        list of bytes
+            Or of memoryview: what was read into each buffer.
 
         Raises
         ------
@@ -60,11 +92,88 @@ class PinnedObject:
         StorageError
             If a range cannot be read; see `astro_cloud.exceptions`.
         ValueError
-            Unless 0 <= start < stop for every range.
+            Unless 0 <= start < stop for every range; or if a buffer is not as long as its range.
         """
-        reads = [RangeRead(self._resources, self._pin, ByteRange(start, stop)) for start, stop in ranges]
+        wanted = checked_ranges(ranges)
+        if len(wanted) == 1 and into is None and wanted[0].stop - wanted[0].start <= 2 * PART:
+            return [self._read_one(*wanted[0])]
+        views = checked_buffers(into, wanted) if into is not None else None
+        first = first_part(wanted) if self.size is None else None
+        if first is not None:
+            self._read([first])
+        assembly = self._assembly(wanted, views, first)
+        if len(assembly.reads) == 1:
+            self._read(assembly.reads[0])
+            return assembly.results()
+        return self._begin(assembly).result()
+
+    def begin(self, ranges: Sequence[tuple[int, int]]) -> Reading:
+        """Begin to read byte ranges in the background.
+
+        Takes what `read_ranges` takes, but for buffers; what that returns or raises, `Reading.result`
+        does.
+        """
+        return self._begin(self._assembly(checked_ranges(ranges), None, None))
+
+    def _read_one(self, start: int, stop: int) -> bytes:
+        """Read what one request brings, with nothing to plan."""
+        size = self.size
+        fill = Fill(start, stop if size is None else min(stop, size))
+        if fill.start < fill.stop:
+            self._read([fill])
+        return fill.data
+
+    def _assembly(
+        self, ranges: Sequence[ByteRange], into: Sequence[memoryview] | None, first: Fill | None
+    ) -> Assembly:
+        connections = self._resources.gate.limit
+        return Assembly(ranges, into, size=self.size, connections=connections, gap=self.gap, first=first)
+
+    def _read(self, fills: Sequence[Fill]) -> None:
+        read = RangeRead(self._resources, self._pin, fills)
         try:
-            return self._resources.run_all([read.run for read in reads])
+            read.run()
         finally:
-            trips = max((read.requests for read in reads), default=0)
-            self._resources.usage.add(round_trips=trips)
+            self._resources.usage.add(round_trips=read.requests)
+
+    def _begin(self, assembly: Assembly) -> Reading:
+        reads = [RangeRead(self._resources, self._pin, fills) for fills in assembly.reads]
+        batch = self._resources.workers.begin([read.run for read in reads])
+        return Reading(batch, assembly, reads, self._resources.usage)
+
+
+class Reading:
+    """Byte ranges that are being read in the background; made by `PinnedObject.begin`."""
+
+    def __init__(
+        self, batch: Batch[None], assembly: Assembly, reads: Sequence[RangeRead], usage: Usage
+    ) -> None:
+        self._batch = batch
+        self._assembly = assembly
+        self._reads = reads
+        self._usage = usage
+        self._counted = False
+
+    def done(self) -> bool:
+        """Tell whether `result` would return, or raise, at once."""
+        return self._batch.done()
+
+    def result(self) -> list[Any]:
+        """Wait until all has come, and return it as `PinnedObject.read_ranges` does.
+
+        Raises
+        ------
+        Stopped
+            If the reading was given up, or began in the process that this one was forked from.
+        """
+        try:
+            self._batch.result()
+        finally:
+            if not self._counted:
+                self._counted = True
+                self._usage.add(round_trips=max((read.requests for read in self._reads), default=0))
+        return self._assembly.results()
+
+    def cancel(self) -> None:
+        """Give the reading up; its threads leave within the second."""
+        self._batch.cancel()

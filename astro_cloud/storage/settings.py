@@ -51,10 +51,14 @@ class Settings:
         Seconds: a server that asks for a longer wait than this is not asked again.
     concurrency : int
         Requests of one client on their way at once, at least 1.
+    max_gap : int
+        Bytes between two ranges that may be read in vain to save a request, at most; 0 for none.
     clock : callable
         Returns the current time as an aware `datetime`, for signatures and dates of Retry-After.
     sleep : callable
         Called with seconds to wait.
+    timer : callable
+        Returns seconds since some moment, from which the speed of servers is learnt.
     jitter : callable
         Called with a lower and an upper bound in seconds, returns the wait.
     """
@@ -69,8 +73,10 @@ class Settings:
     backoff_limit: float = 20.0
     retry_after_limit: float = 120.0
     concurrency: int = 16
+    max_gap: int = 1 << 23
     clock: Callable[[], datetime] = _utcnow
     sleep: Callable[[float], object] = time.sleep
+    timer: Callable[[], float] = time.perf_counter
     jitter: Callable[[float, float], float] = _full_jitter
 
     def __post_init__(self) -> None:

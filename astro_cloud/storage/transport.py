@@ -1,131 +1,42 @@
-"""One request out, one answer back: the seam under the client.
+"""Where requests go, and over what: prepares them, and knows which engine sends them.
 
-Knows `requests` sessions, adapters and what they raise; knows no ranges, no retries, no verdicts. A
-request is prepared once per object and copied for each read, since preparing costs more than sending.
+A request is prepared once per object and copied for each read, since preparing costs more than
+sending.
 """
 
 from __future__ import annotations
 
-import io
+import os
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any
 
 import requests
-import urllib3.exceptions
-from requests import PreparedRequest, Request, Response, Session
+from requests import PreparedRequest, Request, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
-from requests.hooks import dispatch_hook
-from requests.utils import get_netrc_auth
+from requests.utils import get_netrc_auth, select_proxy
 
 from astro_cloud.auth.masking import masked
 from astro_cloud.auth.providers import Anonymous
-from astro_cloud.auth.refusal import ERROR_BODY_LIMIT
-from astro_cloud.exceptions import (
-    AstroCloudError,
-    IncompleteReadError,
-    InvalidLocationError,
-    StorageError,
-    TransferTimeoutError,
-)
+from astro_cloud.exceptions import InvalidLocationError, StorageError
 from astro_cloud.forking import restart_after_fork
-from astro_cloud.storage.answers import Again, Answer, Fail
+from astro_cloud.storage.connection_engine import ConnectionEngine
+from astro_cloud.storage.engine import Engine, OpenAnswer
+from astro_cloud.storage.pace import Pace
+from astro_cloud.storage.session_engine import SessionEngine
 from astro_cloud.storage.settings import Settings
+from astro_cloud.storage.stop import Stop
 
-__all__ = ["FOREIGN_ERRORS", "OpenAnswer", "Target", "Transport", "translate"]
+__all__ = ["Target", "Transport"]
 
 _CREDENTIAL_HEADERS = ("authorization", "cookie", "proxy-authorization")
 _CREDENTIAL_PREFIXES = ("x-amz-", "x-ms-", "x-goog-")
 
-FOREIGN_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What `Transport.send` and reading an answer's body may raise; `translate` understands all of it."""
 
-
-class _Rule(NamedTuple):
-    kinds: tuple[type[Exception], ...]
-    error: type[AstroCloudError]
-    says: str
-    passes: bool
-
-
-_RULES = (
-    _Rule(
-        (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
-        StorageError,
-        "the server's certificate or TLS connection was not accepted (a private CA is named by "
-        "REQUESTS_CA_BUNDLE)",
-        False,
-    ),
-    _Rule((requests.exceptions.ProxyError,), StorageError, "the proxy could not be reached", True),
-    _Rule(
-        (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError),
-        TransferTimeoutError,
-        "no connection within {settings.connect_timeout:g} s",
-        True,
-    ),
-    _Rule(
-        (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError),
-        TransferTimeoutError,
-        "the server sent nothing for {settings.read_timeout:g} s",
-        True,
-    ),
-    _Rule(
-        (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-            urllib3.exceptions.LocationParseError,
-        ),
-        InvalidLocationError,
-        "this is not a URL that can be read",
-        False,
-    ),
-    _Rule((requests.exceptions.ConnectionError,), StorageError, "no connection", True),
-    _Rule(
-        (
-            requests.exceptions.ChunkedEncodingError,
-            urllib3.exceptions.ProtocolError,
-            urllib3.exceptions.IncompleteRead,
-            ConnectionError,
-        ),
-        IncompleteReadError,
-        "the connection closed before the whole body had arrived",
-        True,
-    ),
-    _Rule(
-        (requests.RequestException, urllib3.exceptions.HTTPError), StorageError, "the request failed", False
-    ),
-    _Rule((OSError,), IncompleteReadError, "the connection broke", True),
-)
-
-
-def translate(error: Exception, location: str, settings: Settings) -> Again | Fail:
-    """Turn what the libraries below raise into a verdict, by one table, most specific first.
-
-    The cause is kept as its text, with signatures masked: foreign errors carry the request they
-    failed on, credentials and all.
-    """
-    rule = next(rule for rule in _RULES if isinstance(error, rule.kinds))
-    says = rule.says.format(settings=settings)
-    if _is_name_resolution(error):
-        says = "the host name cannot be resolved: is it spelt right, is there a network?"
-    ours = rule.error(f"{location}: {says}")
-    ours.__cause__ = ConnectionError(masked(f"{type(error).__name__}: {error}"))
-    if not isinstance(ours, StorageError):
-        return Fail(ours)
-    ours.location = location
-    return Again(ours) if rule.passes else Fail(ours)
-
-
-def _is_name_resolution(error: BaseException) -> bool:
-    reason = error.args[0] if error.args else None
-    cause = getattr(reason, "reason", None)
-    return isinstance(cause, urllib3.exceptions.NameResolutionError)
-
-
-class Target(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Target:
     """Where an object is read.
 
     Attributes
@@ -136,55 +47,48 @@ class Target(NamedTuple):
         Signs each copy.
     foreign : bool
         A stranger's URL, reached by a redirect: no credentials of ours may go there.
+    pace : Pace
+        Of the origin.
     """
 
     template: PreparedRequest
     auth: AuthBase | Callable[[PreparedRequest], PreparedRequest] | None
     foreign: bool
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def url(self) -> str:
         """The URL of the template."""
         return self.template.url or ""
 
+    @property
+    def signs(self) -> bool:
+        """Tell whether requests carry somebody's credentials."""
+        return not isinstance(self.auth, Anonymous | None)
 
-class OpenAnswer:
-    """An answer whose body is still on the wire; a context manager that frees its connection."""
+    @property
+    def pays(self) -> bool:
+        """Tell whether requests offer to pay for themselves."""
+        return "x-amz-request-payer" in self.template.headers or getattr(self.auth, "request_payer", False)
 
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        # a hook of the session may have read the body already
-        consumed = getattr(response, "_content_consumed", False)
-        self._body = io.BytesIO(response.content) if consumed else None
+    def request(self) -> PreparedRequest:
+        """Return a copy of the template, to be signed."""
+        template = self.template
+        request = PreparedRequest()
+        request.__dict__.update(template.__dict__)
+        request.headers = template.headers.copy()
+        # what an auth registers on one copy is not for the next
+        request.hooks = {event: list(hooks) for event, hooks in template.hooks.items()}
+        return request
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._response.close()
-
-    def head(self) -> Answer:
-        """Return status and headers; for anything but a success also the start of the body."""
-        response = self._response
-        body = b""
-        if response.status_code not in (200, 206):
-            body = self.read(ERROR_BODY_LIMIT)
-        return Answer(response.status_code, response.headers, response.url, body)
-
-    def read(self, size: int) -> bytes:
-        """Read the next bytes of the body, at most `size`; none at its end.
-
-        Raises
-        ------
-        Exception
-            One of `FOREIGN_ERRORS`.
-        """
-        if self._body is not None:
-            return self._body.read(size)
-        data: bytes = self._response.raw.read(size, decode_content=False)
-        return data
+    def sign(self, request: PreparedRequest) -> PreparedRequest:
+        """Sign a copy; ours register no hook doing so, and what others call `sign` is theirs."""
+        auth = self.auth
+        if auth is None:
+            return request
+        sign: Callable[[PreparedRequest], PreparedRequest]
+        sign = getattr(auth, "sign", auth) if hasattr(auth, "learn") else auth
+        return sign(request)
 
 
 class Transport:
@@ -192,26 +96,28 @@ class Transport:
 
     Parameters
     ----------
+    settings : Settings
+        Timeouts, and connections kept per host.
     session : requests.Session, optional
         An injected session goes through its own adapters, hooks and cookies, and is never closed.
-    connections : int
-        Connections kept per host, for a session of our own.
     """
 
-    def __init__(self, session: Session | None = None, *, connections: int = 16) -> None:
+    def __init__(self, settings: Settings, session: Session | None = None) -> None:
+        self._settings = settings
         self._injected = session
-        self._connections = connections
         self._start()
 
     def _start(self) -> None:
         """Have no session of our own, and know nothing of the environment."""
         restart_after_fork(self, Transport._start)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._own: Session | None = None
         self._environment: dict[str, Mapping[str, Any]] = {}
+        self._paces: dict[str, Pace] = {}
+        self._engines: dict[str, Engine] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_injected": self._injected, "_connections": self._connections}
+        return {"_settings": self._settings, "_injected": self._injected}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -225,7 +131,7 @@ class Transport:
         own = self._own
         if own is None:
             with self._lock:
-                own = self._own = self._own or _new_session(self._connections)
+                own = self._own = self._own or _new_session(self._settings.concurrency)
         return own
 
     @property
@@ -270,57 +176,67 @@ class Transport:
             raise InvalidLocationError(masked(f"{url} is not a URL that can be read: {error}")) from None
         if exact and not self.session.params:
             template.url = url
-        return Target(template, auth, foreign)
+        pace = self._paces.setdefault(_origin(template.url or ""), Pace())
+        return Target(template, auth, foreign, pace)
 
     def _netrc(self, url: str) -> AuthBase:
         """Give what the user keeps for this very host, as `requests` does behind a redirect."""
         pair = get_netrc_auth(url) if self.session.trust_env else None
         return HTTPBasicAuth(*pair) if pair else Anonymous()
 
-    def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> OpenAnswer:
+    def send(self, request: PreparedRequest, stop: Stop | None = None) -> OpenAnswer:
         """Send a prepared request; its redirects are not followed.
 
         Raises
         ------
         Exception
-            One of `FOREIGN_ERRORS`.
+            One of `foreign_errors.FOREIGN_ERRORS`.
         """
-        try:
-            return OpenAnswer(self._send(request, timeout))
-        except requests.HTTPError as error:  # a hook that raises for bad statuses: they are judged later
-            if error.response is None:
-                raise
-            return OpenAnswer(error.response)
+        origin = _origin(request.url or "")
+        engine = self._engines.get(origin)
+        if engine is None:
+            with self._lock:
+                engine = self._engines.get(origin) or self._new_engine(origin)
+                self._engines[origin] = engine
+        if request.hooks["response"] and self._injected is None:
+            engine = self._through_session()
+        return engine.send(request, stop)
 
-    def _send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Response:
-        session = self.session
-        options = self._options(request.url or "")
-        if session is self._injected:
-            try:
-                return session.send(request, timeout=timeout, allow_redirects=False, **options)
-            except requests.RequestException:
-                raise
-            except ValueError as error:  # it prepares a redirect to what is no URL, though none is followed
-                raise requests.RequestException(str(error)) from None
-        response: Response = session.get_adapter(request.url or "").send(request, timeout=timeout, **options)
-        if request.hooks["response"]:
-            response = dispatch_hook("response", request.hooks, response, timeout=timeout, **options)  # type: ignore[no-untyped-call]
-        return response
+    def _new_engine(self, origin: str) -> Engine:
+        options = self._options(origin)
+        if self._injected is not None or select_proxy(origin, options["proxies"]) or options["cert"]:
+            return self._through_session()
+        return ConnectionEngine(origin, options["verify"], self._settings)
+
+    def _through_session(self) -> Engine:
+        return SessionEngine(self.session, self._options, self._settings)
 
     def _options(self, url: str) -> Mapping[str, Any]:
         """Proxies, CA bundle and client certificate for a URL's origin, read from the environment once."""
-        origin = "/".join(url.split("/", 3)[:3])
+        origin = _origin(url)
         options = self._environment.get(origin)
         if options is None:
             options = self.session.merge_environment_settings(url, {}, True, None, None)
+            bundle = options["verify"]
+            if origin.startswith("https:") and isinstance(bundle, str) and not os.path.exists(bundle):
+                raise StorageError(f"{origin}: there are no CA certificates at {bundle} (REQUESTS_CA_BUNDLE)")
             self._environment[origin] = options
         return options
 
     def close(self) -> None:
-        """Close our own session; an injected one is its owner's."""
-        own, self._own = self._own, None
+        """Close our own session and connections; an injected session is its owner's."""
+        with self._lock:
+            own, self._own = self._own, None
+            engines, self._engines = self._engines, {}
+        for engine in engines.values():
+            engine.close()
         if own is not None:
             own.close()
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port; cheaply, since it is asked for each request."""
+    return url[: url.find("/", 8)] if url.count("/") > 2 else url
 
 
 def _new_session(connections: int) -> Session:

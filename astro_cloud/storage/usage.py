@@ -85,7 +85,8 @@ class Usage:
     def add(self, *, requests: int = 0, round_trips: int = 0, bytes: int = 0) -> None:
         """Add to the counts."""
         with self._lock:
-            self._spent = Spent(*map(sum, zip(self._spent, (requests, round_trips, bytes), strict=True)))
+            spent = self._spent
+            self._spent = Spent(spent[0] + requests, spent[1] + round_trips, spent[2] + bytes)
 
     def since(self, before: Spent | None = None) -> Spent:
         """Return the counts now, less those of an earlier call."""

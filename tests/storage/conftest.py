@@ -22,7 +22,7 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def make_client(waits: list[float]) -> Iterator[MakeClient]:
-    """Make clients that never wait; of a server, with its keys, unless `auth` says otherwise."""
+    """Make clients that never wait, and read nothing in vain; of a server, with its keys, or `auth`."""
     with ExitStack() as stack:
 
         def make(server: ObjectServer | None = None, **options: Any) -> Client:
@@ -30,7 +30,7 @@ def make_client(waits: list[float]) -> Iterator[MakeClient]:
             if server is not None:
                 own.setdefault("auth", auth_of(server))
                 options.setdefault("endpoint_url", server.url)
-            quick = {"sleep": waits.append, "jitter": lambda low, high: high}
+            quick = {"sleep": waits.append, "jitter": lambda low, high: high, "max_gap": 0}
             client = Client(settings=Settings(**(quick | options)), **own)
             return stack.enter_context(client)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from astro_cloud.exceptions import ObjectNotFoundError
+from astro_cloud.exceptions import ObjectNotFoundError, StorageError
 from astro_cloud.testing import Fault, ObjectServer
+from tests.servers.caddy import RunningWebServer
 from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, MakeClient, answering, auth_of
 
-RANGES = [(0, 10), (10, 20), (20, 30)]
+RANGES = [(0, 10), (20, 30), (40, 50)]
 PARTS = [DATA[start:stop] for start, stop in RANGES]
 
 
@@ -133,22 +135,23 @@ def test_a_proxy_that_is_not_there_is_told(make_client: MakeClient, monkeypatch:
 
 
 @pytest.mark.parametrize("session", [None, requests.Session], ids=["own session", "injected session"])
-def test_a_ca_bundle_comes_from_the_environment(
-    sky: ObjectServer,
+def test_a_private_authority_is_named_by_the_environment(
+    web_server_over_tls: RunningWebServer,
     make_client: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
     session: Callable[[], requests.Session] | None,
 ) -> None:
-    """REQUESTS_CA_BUNDLE holds for every request, as requests has it."""
-    verified: list[Any] = []
-    send = HTTPAdapter.send
-
-    def recording(self: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> Any:
-        verified.append(options["verify"])
-        return send(self, request, **options)
-
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/observatory.pem")
-    monkeypatch.setattr(HTTPAdapter, "send", recording)
-    client = make_client(sky, **({"session": session()} if session else {}))
-    client.read_ranges(LOCATION, RANGES)
-    assert verified == ["/etc/observatory.pem"] * 3
+    """REQUESTS_CA_BUNDLE holds, as requests has it: a file or a folder; without it, the server is refused."""
+    url = web_server_over_tls.put("m31.fits", DATA)
+    authority = web_server_over_tls.certificate.authority
+    with ExitStack() as stack:
+        own = {"session": stack.enter_context(session())} if session else {}
+        with pytest.raises(StorageError, match="REQUESTS_CA_BUNDLE"):
+            make_client(**own).read_ranges(url, RANGES)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+        client = make_client(**own)
+        assert client.read_ranges(url, RANGES) == PARTS
+        assert client.read_ranges(url, [(0, len(DATA))]) == [DATA]
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.parent / "nowhere.pem"))
+        with pytest.raises(OSError, match=r"no CA certificates at .*nowhere\.pem"):
+            make_client(**own).read_ranges(url, RANGES)

@@ -64,7 +64,7 @@ def test_ranges_read_at_once_must_be_of_one_version(sky: ObjectServer, client: C
     sky.inject(harmless(), times=4)
     sky.inject(Fault.changed_etag(), times=4)
     with pytest.raises(ObjectChangedError):
-        client.read_ranges(LOCATION, [(start, start + 10) for start in range(0, 80, 10)])
+        client.read_ranges(LOCATION, [(start, start + 9) for start in range(0, 80, 10)])
 
 
 def test_another_total_size_is_another_version(sky: ObjectServer, client: Client) -> None:

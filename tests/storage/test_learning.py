@@ -19,7 +19,7 @@ from astro_cloud.storage import Client
 from astro_cloud.testing import AccessKey, Answer, Fault, ObjectServer
 from tests.storage.reading import BUCKET, DATA, LOCATION, MakeClient, auth_of
 
-RANGES = [(start, start + 10) for start in range(0, 80, 10)]
+RANGES = [(start, start + 9) for start in range(0, 80, 10)]
 PARTS = [DATA[start:stop] for start, stop in RANGES]
 
 

@@ -17,7 +17,7 @@ from astro_cloud.exceptions import (
 )
 from astro_cloud.storage import Settings
 from astro_cloud.storage.answers import Again, Fail
-from astro_cloud.storage.transport import FOREIGN_ERRORS, translate
+from astro_cloud.storage.foreign_errors import FOREIGN_ERRORS, translate
 
 NAME = "s3://sky/m31.fits"
 
