@@ -107,6 +107,12 @@ class Answer:
     url: str
     error_body: bytes = b""
 
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes; None where there is none, or none that makes sense."""
+        value = self.headers.get("Content-Length", "")
+        return int(value) if value.isascii() and value.isdigit() else None
+
 
 @dataclass(frozen=True, slots=True)
 class Data:
@@ -203,10 +209,12 @@ def judge(
     return failure_of(answer, location, now=now)
 
 
-def failure_of(answer: Answer, location: str, *, now: datetime | None = None) -> Failure:
+def failure_of(
+    answer: Answer, location: str, *, now: datetime | None = None, absent: str = "no such object"
+) -> Failure:
     """Decide what an answer to any request is that was not answered with success.
 
-    Takes `answer`, `location` and `now` as `judge` does.
+    Takes `answer`, `location` and `now` as `judge` does; `absent` is what a 404 means that does not say it.
     """
     status, headers = answer.status, answer.headers
     refusal = Refusal.of(status, headers, answer.error_body)
@@ -221,7 +229,7 @@ def failure_of(answer: Answer, location: str, *, now: datetime | None = None) ->
     if status in _REFUSED or refusal.code in _REFUSED_CODES or (status in _REDIRECTS and refusal.region):
         return Refused(refusal)
     if status == 404:
-        what = _ABSENT.get(refusal.code, "no such object")
+        what = _ABSENT.get(refusal.code, absent)
         return Fail(ObjectNotFoundError(f"{location}: {what} (404)", location=location, status=status))
     return Fail(StorageError(_said(location, refusal), location=location, status=status))
 
@@ -260,7 +268,7 @@ def _range_sent(answer: Answer, asked: ByteRange) -> Data | EndOfObject | None:
     ValueError
         If they are not the bytes asked for.
     """
-    length = _content_length(answer)
+    length = answer.length
     value = answer.headers.get("Content-Range")
     if value is None:
         if answer.status == 206:
@@ -329,11 +337,6 @@ def _version(answer: Answer, total: int | None) -> Version:
     etag = answer.headers.get("ETag", "").strip()
     strong = etag if len(etag) > 2 and not etag.startswith("W/") else None
     return Version(strong, total, answer.headers.get("Last-Modified"))
-
-
-def _content_length(answer: Answer) -> int | None:
-    value = answer.headers.get("Content-Length", "")
-    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:

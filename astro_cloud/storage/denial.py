@@ -39,7 +39,7 @@ _SAYS = {
     "AuthorizationFailure": "the credentials are wrong or lack permission, or the account's firewall does "
     "not admit this network",
     "AuthorizationPermissionMismatch": f"{_LACKING}: a login needs a role such as Storage Blob Data "
-    "Reader, a SAS the permission r",
+    "Reader, a SAS the permission r, or l to list",
     "AuthorizationProtocolMismatch": "the SAS is good for https:// only",
     "AuthorizationSourceIPMismatch": "the SAS is not for this machine's address",
     "AuthorizationResourceTypeMismatch": "the SAS is not for this kind of resource",
@@ -74,6 +74,8 @@ class Attempt(NamedTuple):
         When, by this machine's clock.
     because : str
         Why it was anonymous, where that is not simply that no credentials were found.
+    asks : {"read", "list"}
+        For an object, or for the keys of a bucket.
     """
 
     provider: Provider | None
@@ -81,6 +83,7 @@ class Attempt(NamedTuple):
     pays: bool
     at: datetime
     because: str = ""
+    asks: Literal["read", "list"] = "read"
 
 
 def explain(refusal: Refusal, location: str, attempt: Attempt) -> StorageError:
@@ -135,15 +138,22 @@ def _reason_of_silence(refusal: Refusal, attempt: Attempt) -> str:
             return f"{_LACKING}, or are not for this server"
         return "it wants credentials: pass auth= with a requests auth, or service= if this is a cloud store"
     if attempt.identity == "nobody":
+        what = "the object was read" if attempt.asks == "read" else "the bucket was listed"
         return (
-            "the object was read anonymously and is not public. Give credentials, or correct those there "
+            f"{what} anonymously and is not public. Give credentials, or correct those there "
             f"are. {attempt.because or f'Searched: {_SEARCHED[provider]}'}"
         )
     if provider == "aws" and not attempt.pays:
         return (
             "the request was signed but did not offer to pay. If this is a requester-pays bucket, pass "
-            "request_payer=True (--request-payer); otherwise these credentials lack permission"
+            f"request_payer=True (--request-payer); otherwise {_lacking(attempt)}"
         )
     if refusal.status == 401:
         return f"{_EXPIRED}, or they are not for this server"
+    return _lacking(attempt)
+
+
+def _lacking(attempt: Attempt) -> str:
+    if attempt.asks == "list":
+        return "these credentials lack permission to list the bucket (on S3: s3:ListBucket)"
     return f"{_LACKING} (or it does not exist and they may not list the bucket)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from requests import PreparedRequest
 
@@ -63,6 +63,8 @@ class Exchange(ABC, Generic[_T]):
     requests : int
         Requests sent so far, one after the other.
     """
+
+    _asks: ClassVar[Literal["read", "list"]] = "read"
 
     def __init__(self, resources: Resources, route: Route) -> None:
         self.requests = 0
@@ -229,4 +231,6 @@ class Exchange(ABC, Generic[_T]):
             identity = "url"
         at = self._resources.settings.clock()
         because = getattr(target.auth, "because", "")
-        return explain(refusal, self._route.name, Attempt(provider, identity, target.pays, at, because))
+        return explain(
+            refusal, self._route.name, Attempt(provider, identity, target.pays, at, because, self._asks)
+        )

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from astro_cloud.auth import endpoints
 from astro_cloud.exceptions import InvalidLocationError
@@ -144,7 +144,7 @@ class Location:
         """
         place = self._in_bucket()
         try:
-            address = ObjectAddress(place, key)
+            address = ObjectAddress(place, key, query=_charged(urlsplit(self.url).query))
             url = address.url
         except UnicodeEncodeError:
             raise InvalidLocationError(f"{key!a}: the key is not text that UTF-8 can spell") from None
@@ -187,6 +187,11 @@ class Location:
 def _advice(scheme: str) -> str:
     instead = _INSTEAD.get(scheme)
     return f"write {scheme_forms.SCHEMES[instead]}" if instead is not None else _WRITE
+
+
+def _charged(query: str) -> str:
+    """Keep of a URL's parameters who pays at Google: it is the same for every object."""
+    return "&".join(part for part in query.split("&") if part.startswith("userProject="))
 
 
 def _normal_url(text: str, parts: SplitResult) -> str:

@@ -133,3 +133,13 @@ def test_only_401_and_403_are_denials() -> None:
     assert type(error) is StorageError
     assert "malformed" in str(error)
     assert "bad header" in str(error)
+
+
+@pytest.mark.parametrize("attempt", [SIGNED, PAYING, GOOGLE, AZURE, ANONYMOUS], ids=str)
+def test_a_refused_listing_is_called_so(attempt: Attempt) -> None:
+    """It is about the bucket; and a refused read may be of what does not exist."""
+    listing = str(explained(Refusal(403, "AccessDenied"), attempt._replace(asks="list")))
+    assert "list the bucket" in listing or "bucket was listed" in listing
+    assert "read" not in listing
+    if attempt.identity != "nobody":
+        assert "does not exist" in str(explained(Refusal(403, "AccessDenied"), attempt))
