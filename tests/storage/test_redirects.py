@@ -65,10 +65,10 @@ def test_a_redirect_in_utf_8_is_understood(
 ) -> None:
     """A Location that is not ASCII is taken as UTF-8, as requests and browsers take it."""
     sky.put(BUCKET, "café.fits", DATA)
-    sky.inject(Fault.redirect(f"/{BUCKET}/café.fits"), times=2)
-    assert read(client) == DATA[100:200]
     sky.public.add(BUCKET)
-    assert read(make_client(sky, auth=Anonymous())) == DATA[100:200]
+    for reader in (client, make_client(sky, auth=Anonymous())):
+        sky.inject(Fault.redirect(f"/{BUCKET}/café.fits"))
+        assert read(reader) == DATA[100:200]
 
 
 def test_another_origin_gets_no_secret(
