@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import select
 import socket
 import ssl
 import weakref
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 import requests
 from requests import PreparedRequest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.util import wait_for_read
 
 from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.answers import Answer
@@ -182,9 +182,7 @@ def _put(connection: http.client.HTTPConnection, request: PreparedRequest) -> No
 
 def _is_dropped(wire: socket.socket) -> bool:
     """Tell whether the server closed a connection that waits for nothing, or said what nobody asked."""
-    poll = select.poll()
-    poll.register(wire, select.POLLIN)
-    return bool(poll.poll(0))
+    return wait_for_read(wire, timeout=0)
 
 
 def _context(verify: bool | str) -> ssl.SSLContext:

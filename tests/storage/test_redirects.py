@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from astro_cloud.auth.providers import Anonymous
 from astro_cloud.exceptions import AccessDeniedError, StorageError
 from astro_cloud.storage import Client
 from astro_cloud.testing import Fault, ObjectServer
@@ -59,11 +60,15 @@ def test_the_offer_to_pay_goes_along_at_the_same_origin(sky: ObjectServer, clien
     assert read(client, request_payer=True) == DATA[100:200]
 
 
-def test_a_redirect_in_utf_8_is_understood(sky: ObjectServer, client: Client) -> None:
+def test_a_redirect_in_utf_8_is_understood(
+    sky: ObjectServer, client: Client, make_client: MakeClient
+) -> None:
     """A Location that is not ASCII is taken as UTF-8, as requests and browsers take it."""
     sky.put(BUCKET, "café.fits", DATA)
-    sky.inject(Fault.redirect(f"/{BUCKET}/café.fits"))
-    assert read(client) == DATA[100:200]
+    sky.public.add(BUCKET)
+    for reader in (client, make_client(sky, auth=Anonymous())):
+        sky.inject(Fault.redirect(f"/{BUCKET}/café.fits"))
+        assert read(reader) == DATA[100:200]
 
 
 def test_another_origin_gets_no_secret(

@@ -1,0 +1,94 @@
+"""What holds over every server there is: byte ranges of one version of an object are right."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from astro_cloud.exceptions import ObjectChangedError, ObjectNotFoundError
+from astro_cloud.storage import Client, Settings
+from astro_cloud.testing import ObjectServer
+from tests.servers import stores
+from tests.servers.stores import Store
+
+DATA = random.Random(42).randbytes(300_000)
+ODD = "night 1/é+m31 [1].fits"
+
+MAKERS: dict[str, Callable[..., Store]] = {
+    "swift_server": stores.of_s3,
+    "ceph_server": stores.of_s3,
+    "rclone_server": stores.of_s3,
+    "azurite_server": stores.of_azurite,
+    "fake_gcs_server": stores.of_fake_gcs,
+    "caddy_server": stores.of_web_server,
+    "nginx_server": stores.of_web_server,
+}
+
+
+@pytest.fixture(scope="module", params=["object_server", *MAKERS])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Each server, with one object, an empty one, and one with an odd name."""
+    if request.param == "object_server":
+        with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
+            yield filled(stores.of_object_server(server))
+    else:
+        yield filled(MAKERS[request.param](request.getfixturevalue(request.param)))
+
+
+def filled(store: Store) -> Store:
+    for key, content in (("m31.fits", DATA), (ODD, DATA), ("empty.fits", b"")):
+        store.put(key, content)
+    return store
+
+
+@pytest.fixture
+def client(store: Store) -> Iterator[Client]:
+    """A client that reads there."""
+    with Client(auth=store.auth, settings=Settings(**store.settings, max_gap=0)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("key", ["m31.fits", ODD])
+def test_many_ranges_are_right(store: Store, client: Client, key: str) -> None:
+    """Ranges over the whole object and past its end, in any order, some overlapping; the size is learnt."""
+    starts = random.Random(7).sample(range(len(DATA)), 40)
+    wanted = [(start, start + 1 + start % 5000) for start in starts] + [(0, 1), (299_999, 300_000)]
+    wanted += [(299_000, 400_000), (300_000, 300_001), (10**12, 10**12 + 1)]
+    pinned = client.pin(store.location(key))
+    assert pinned.read_ranges(wanted) == [DATA[start:stop] for start, stop in wanted]
+    assert pinned.size == len(DATA)
+    into = [bytearray(2880), bytearray(100_000)]
+    parts = pinned.read_ranges([(2880, 5760), (250_000, 350_000)], into)
+    assert [bytes(part) for part in parts] == [DATA[2880:5760], DATA[250_000:]]
+    assert bytes(into[0]) == DATA[2880:5760]
+
+
+def test_a_first_read_past_the_end_is_empty(store: Store, client: Client) -> None:
+    """A read past the end of an object nobody knows the size of yet is empty, as a file's is."""
+    assert client.read_ranges(store.location("m31.fits"), [(400_000, 400_010)]) == [b""]
+
+
+def test_an_empty_object_is_read(store: Store, client: Client) -> None:
+    """Every range of an object of no bytes is empty, and its size is known."""
+    pinned = client.pin(store.location("empty.fits"))
+    assert pinned.read_ranges([(0, 100), (5, 6)]) == [b"", b""]
+    assert pinned.read_ranges([(0, 2880)]) == [b""]
+    assert pinned.size == 0
+
+
+def test_a_missing_object_is_told(store: Store, client: Client) -> None:
+    """A key that is not there is ObjectNotFoundError, with the location."""
+    with pytest.raises(ObjectNotFoundError, match=r"no-such\.fits"):
+        client.read_ranges(store.location("no-such.fits"), [(0, 10)])
+
+
+def test_an_overwritten_object_is_told(store: Store, client: Client) -> None:
+    """Bytes of two versions are never mixed, whatever the server makes of If-Match."""
+    store.put("changing.fits", DATA)
+    pinned = client.pin(store.location("changing.fits"))
+    assert pinned.read_ranges([(0, 10)]) == [DATA[:10]]
+    store.put("changing.fits", DATA[::-1] + b"longer")
+    with pytest.raises(ObjectChangedError):
+        pinned.read_ranges([(10, 20)])
