@@ -66,7 +66,7 @@ class RecordReader:
         """
         try:
             self._parser.Parse(piece, last)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError) as error:  # LookupError: of an encoding nobody knows
             raise ValueError(f"it is not XML ({error})") from None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:

@@ -54,58 +54,58 @@ class Store:
         return self.root + (quote(key) if self.quotes else key)
 
 
-def of_s3(server: RunningServer) -> Store:
+def of_s3(server: RunningServer, bucket: str = BUCKET) -> Store:
     """Return a real S3 server as a store."""
-    ask(server, "PUT", f"/{BUCKET}")
+    ask(server, "PUT", f"/{bucket}")
     return Store(
         server.name,
-        f"s3://{BUCKET}/",
-        lambda key, content: ask(server, "PUT", f"/{BUCKET}/{quote(key)}", content),
+        f"s3://{bucket}/",
+        lambda key, content: ask(server, "PUT", f"/{bucket}/{quote(key)}", content),
         {"endpoint_url": server.url},
         AWSAuth(access_key=server.access_key, secret_key=server.secret_key, region=server.region),
     )
 
 
-def of_object_server(server: ObjectServer) -> Store:
+def of_object_server(server: ObjectServer, bucket: str = BUCKET) -> Store:
     """Return our own server as a store."""
     return Store(
         "object_server",
-        f"s3://{BUCKET}/",
-        lambda key, content: server.put(BUCKET, key, content),
+        f"s3://{bucket}/",
+        lambda key, content: server.put(bucket, key, content),
         {"endpoint_url": server.url},
         AWSAuth(access_key=server.access_key, secret_key=server.secret_key, region=server.region),
     )
 
 
-def of_azurite(server: RunningAzurite) -> Store:
+def of_azurite(server: RunningAzurite, bucket: str = BUCKET) -> Store:
     """Return Azurite as a store."""
-    azurite.ask(server, "PUT", f"/{BUCKET}", "restype=container")
+    azurite.ask(server, "PUT", f"/{bucket}", "restype=container")
     return Store(
         "azurite",
-        f"az://{server.account}/{BUCKET}/",
+        f"az://{server.account}/{bucket}/",
         lambda key, content: azurite.ask(
-            server, "PUT", f"/{BUCKET}/{quote(key)}", headers={"x-ms-blob-type": "BlockBlob"}, body=content
+            server, "PUT", f"/{bucket}/{quote(key)}", headers={"x-ms-blob-type": "BlockBlob"}, body=content
         ),
         {"endpoint_url": server.url},
         AzureAuth(account=server.account, key=server.key),
     )
 
 
-def of_fake_gcs(server: RunningFakeGCS) -> Store:
+def of_fake_gcs(server: RunningFakeGCS, bucket: str = BUCKET) -> Store:
     """Return fake-gcs-server as a store; it checks no signature."""
     return Store(
         "fake_gcs",
-        f"gs://{BUCKET}/",
-        lambda key, content: server.put(BUCKET, key, content),
+        f"gs://{bucket}/",
+        lambda key, content: server.put(bucket, key, content),
         {"endpoint_url": server.url},
     )
 
 
-def of_web_server(server: RunningWebServer) -> Store:
+def of_web_server(server: RunningWebServer, bucket: str = BUCKET) -> Store:
     """Return a web server as a store; it knows nobody."""
     return Store(
         server.name,
-        f"{server.url}/{BUCKET}/",
-        lambda key, content: server.put(f"{BUCKET}/{key}", content),
+        f"{server.url}/{bucket}/",
+        lambda key, content: server.put(f"{bucket}/{key}", content),
         quotes=True,
     )

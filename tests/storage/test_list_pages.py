@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -92,6 +93,7 @@ EXTERNAL = '<!DOCTYPE ListBucketResult SYSTEM "file:///etc/passwd"><ListBucketRe
         (BILLION_LAUGHS, "document type"),
         (EXTERNAL, "document type"),
         ("", "not XML"),
+        ('<?xml version="1.0" encoding="klingon"?><ListBucketResult/>', "not XML"),
         ('{"kind": "storage#objects"}', "not XML"),
         (S3_PAGE[:-10], "not XML"),
         ("<Error><Code>NoSuchBucket</Code></Error>", "it is <Error>"),
@@ -108,6 +110,20 @@ def test_what_is_no_page_is_refused(text: str, says: str) -> None:
     """HTML, JSON, truncated XML, entities, and pages that contradict themselves are errors."""
     with pytest.raises(ValueError, match=says):
         page_of("aws", text)
+
+
+@pytest.mark.parametrize("provider", ["aws", "azure"])
+@given(st.data())
+def test_a_damaged_page_is_a_page_or_refused(provider: str, data: st.DataObject) -> None:
+    """Whatever bytes come, nothing else is raised."""
+    whole = (S3_PAGE if provider == "aws" else AZURE_PAGE).encode()
+    start = data.draw(st.integers(0, len(whole)))
+    stop = data.draw(st.integers(start, min(start + 40, len(whole))))
+    odd = data.draw(
+        st.sampled_from([b"", b"&#0;", b"&x;", b"<a>", b"</a>", b'encoding="x"', b"%"]) | st.binary()
+    )
+    with suppress(ValueError):
+        page_of(provider, whole[:start] + odd + whole[stop:])
 
 
 @pytest.mark.parametrize("cut", range(0, len(AZURE_PAGE) - 1, 97))
