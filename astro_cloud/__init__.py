@@ -15,7 +15,7 @@ from typing import Any
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Client", "Settings", "__version__", "presign"]
+__all__ = ["Client", "Settings", "__version__", "open", "presign"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,10 @@
 
 from astro_cloud.storage.client import Client
 from astro_cloud.storage.location import Location
+from astro_cloud.storage.opening import open
 from astro_cloud.storage.pinned import PinnedObject
 from astro_cloud.storage.presign import presign
+from astro_cloud.storage.remote_file import RemoteFile
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.usage import S3_LIST_PRICES, ListPrices, Spent, Usage
 
@@ -13,8 +15,10 @@ __all__ = [
     "ListPrices",
     "Location",
     "PinnedObject",
+    "RemoteFile",
     "Settings",
     "Spent",
     "Usage",
+    "open",
     "presign",
 ]

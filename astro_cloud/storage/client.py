@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from astro_cloud.auth import endpoints
 from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.providers import Anonymous, CloudService, auth_for
 from astro_cloud.exceptions import InvalidLocationError
+from astro_cloud.storage.local import LocalObject
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
@@ -83,17 +85,17 @@ class Client:
 
     def pin(
         self,
-        location: str | Location,
+        location: str | os.PathLike[str] | Location,
         *,
         auth: Any = None,
         service: CloudService | None = None,
         request_payer: bool = False,
-    ) -> PinnedObject:
-        """Prepare to read ranges of one version of an object.
+    ) -> PinnedObject | LocalObject:
+        """Prepare to read ranges of one version of an object, or of a local file, which nobody signs for.
 
         Parameters
         ----------
-        location : str or Location
+        location : str, path or Location
             The object.
         auth : requests auth, optional
             Signs for it; by default the client's, the injected session's, or the one
@@ -110,7 +112,9 @@ class Client:
         CredentialsError
             If `request_payer` is asked for and there are no credentials to charge.
         """
-        location = _at_a_server(Location.parse(location, self.settings))
+        location = Location.parse(location, self.settings)
+        if location.path is not None:
+            return LocalObject(location)
         presigned = endpoints.is_presigned(location.url)  # S3 takes no other signature, nor unsigned headers
         chosen = self._chosen(auth)
         route = Route(
@@ -164,7 +168,7 @@ class Client:
 
     def read_ranges(
         self,
-        location: str | Location,
+        location: str | os.PathLike[str] | Location,
         ranges: Sequence[tuple[int, int]],
         into: Sequence[Any] | None = None,
         **options: Any,
@@ -173,13 +177,12 @@ class Client:
 
         Takes the keywords of `pin` too; returns and raises what `PinnedObject.read_ranges` does.
         """
-        pinned = self.pin(location, **options)
-        return pinned.read_ranges(ranges) if into is None else pinned.read_ranges(ranges, into)
+        return self.pin(location, **options).read_ranges(ranges, into)
 
 
 def _at_a_server(location: Location) -> Location:
     if location.path is not None:
         raise InvalidLocationError(
-            f"{location}: a local file, which is not read by this version: write s3://bucket/key, or a URL"
+            f"{location}: a local file, for which nobody needs to sign"
         )
     return location
