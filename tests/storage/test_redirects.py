@@ -124,14 +124,14 @@ def test_a_stranger_that_sends_us_home_gets_no_signature_for_it(
     assert ["authorization" in record.headers for record in sky.requests] == [True, False]
 
 
-@pytest.mark.parametrize("parameter", ["X-Goog-Signature", "sig", "Signature"])
-def test_a_presigned_target_is_not_signed_again(sky: ObjectServer, client: Client, parameter: str) -> None:
+@pytest.mark.parametrize("query", ["X-Goog-Credential=a&X-Goog-Signature=b%2Fc", "sv=1&sig=b%2Fc"])
+def test_a_presigned_target_is_not_signed_again(sky: ObjectServer, client: Client, query: str) -> None:
     """A redirect to a URL that is signed already is followed as it is, also on the same server."""
     sky.put("open", KEY, DATA)
     sky.public.add("open")
-    sky.inject(Fault.redirect(f"/open/{KEY}?{parameter}=a%2Fb"))
+    sky.inject(Fault.redirect(f"/open/{KEY}?{query}"))
     assert read(client, request_payer=True) == DATA[100:200]
-    assert sky.requests[1].target == f"/open/{KEY}?{parameter}=a%2Fb"
+    assert sky.requests[1].target == f"/open/{KEY}?{query}"
     assert "authorization" not in sky.requests[1].headers
     assert "x-amz-request-payer" not in sky.requests[1].headers
 
