@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import requests
 
+from astro_cloud.auth import AzureAuth
 from astro_cloud.exceptions import AccessDeniedError, StorageError
 from astro_cloud.storage import Client
 from astro_cloud.testing import Fault, ObjectServer
+from tests.auth.azure_stand_ins import SAS
+from tests.auth.recording_server import Answer, Received, recording_server
 from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, MakeClient, auth_of
 
 SECRETS = {
@@ -207,3 +210,21 @@ def test_a_target_that_refuses_at_once_is_an_error(
     with pytest.raises(AccessDeniedError):
         read(client)
     assert (len(sky.requests), len(other_sky.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(("where", "asked"), [("?a=1&{query}", ["/x?a=1"]), ("/{query}", [])])
+def test_an_echoed_sas_does_not_reach_a_stranger(
+    where: str, asked: list[str], make_client: MakeClient
+) -> None:
+    """What a server makes of a URL with our SAS is read without it, or not at all."""
+
+    def echo(request: Received) -> Answer:
+        query = request.path.partition("?")[2].rpartition("&")[2]
+        return Answer(302, {"Location": f"{stranger.url}/x{where.format(query=query)}"})
+
+    with recording_server(lambda request: Answer(403)) as stranger, recording_server(echo) as home:
+        client = make_client(auth=AzureAuth(sas_token=SAS))
+        with pytest.raises(StorageError, match="403" if asked else "made of one of ours"):
+            read(client, f"{home.url}/c/b")
+        assert "sig=" in home.requests[0].path
+        assert [request.path for request in stranger.requests] == asked
