@@ -25,6 +25,7 @@ from astro_cloud.auth.endpoints import regional_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.sigv4 import signing_key
 from astro_cloud.exceptions import CredentialsError
+from tests.auth.recording_server import recording_server
 
 URL = "https://s3.us-east-1.amazonaws.com/bucket/key"
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
@@ -417,8 +418,17 @@ def test_conditions_are_signed() -> None:
 
 def test_a_url_that_is_signed_already_gets_no_other_signature() -> None:
     """A presigned URL is sent as it is, whoever has credentials."""
-    for name in ("X-Amz-Signature", "sig"):
-        assert isinstance(auth_for(f"{URL}?{name}=00", aws=AWSAuth(**KEYS)), Anonymous)
+    for query in ("X-Amz-Signature=00&X-Amz-Credential=a", "AWSAccessKeyId=a&Expires=1&Signature=00"):
+        assert isinstance(auth_for(f"{URL}?{query}", aws=AWSAuth(**KEYS)), Anonymous)
+
+
+@pytest.mark.parametrize("query", ["signature=abc", "sig=abc", "X-Amz-Signature=abc", "sv=1&sig=abc"])
+def test_a_parameter_of_that_name_is_no_signature(query: str) -> None:
+    """What only looks like a part of a signed URL, or is another provider's, turns no signature off."""
+    assert "Authorization" in AWSAuth(**KEYS).sign(prepared(f"{URL}?{query}")).headers
+    api = "https://a1.execute-api.us-west-2.amazonaws.com/v1/x"
+    request = prepared(f"{api}?{query.removeprefix('sv=1&')}")
+    assert "Authorization" in AWSAuth(**KEYS, service="execute-api").sign(request).headers
 
 
 @pytest.mark.parametrize(
@@ -477,3 +487,15 @@ def test_signing_keeps_nothing() -> None:
         assert sign(10_000) - before < 100_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_default_port_is_not_sent() -> None:
+    """An explicit :80 is taken off: a client sends it in Host through a proxy, and not otherwise."""
+    auth = AWSAuth(**KEYS)
+    with recording_server() as proxy:
+        for url in ("http://Sky.example:80/k", "http://sky.example/k"):
+            assert auth.sign(prepared(url)).url == "http://sky.example/k"
+            requests.get(url, auth=auth, proxies={"http": proxy.url})
+        assert [received.headers["Host"] for received in proxy.requests] == ["sky.example"] * 2
+        assert auth.sign(prepared("http://u:p@h:80/k")).url == "http://u:p@h/k"
+        assert auth.sign(prepared("http://h:443/k")).url == "http://h:443/k"
