@@ -25,7 +25,6 @@ from astro_cloud.auth.endpoints import regional_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.sigv4 import signing_key
 from astro_cloud.exceptions import CredentialsError
-from tests.auth.recording_server import recording_server
 
 URL = "https://s3.us-east-1.amazonaws.com/bucket/key"
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
@@ -487,15 +486,3 @@ def test_signing_keeps_nothing() -> None:
         assert sign(10_000) - before < 100_000
     finally:
         tracemalloc.stop()
-
-
-def test_a_default_port_is_not_sent() -> None:
-    """An explicit :80 is taken off: a client sends it in Host through a proxy, and not otherwise."""
-    auth = AWSAuth(**KEYS)
-    with recording_server() as proxy:
-        for url in ("http://Sky.example:80/k", "http://sky.example/k"):
-            assert auth.sign(prepared(url)).url == "http://sky.example/k"
-            requests.get(url, auth=auth, proxies={"http": proxy.url})
-        assert [received.headers["Host"] for received in proxy.requests] == ["sky.example"] * 2
-        assert auth.sign(prepared("http://u:p@h:80/k")).url == "http://u:p@h/k"
-        assert auth.sign(prepared("http://h:443/k")).url == "http://h:443/k"
