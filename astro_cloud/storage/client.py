@@ -182,7 +182,5 @@ class Client:
 
 def _at_a_server(location: Location) -> Location:
     if location.path is not None:
-        raise InvalidLocationError(
-            f"{location}: a local file, for which nobody needs to sign"
-        )
+        raise InvalidLocationError(f"{location}: a local file, for which nobody needs to sign")
     return location
