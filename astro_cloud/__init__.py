@@ -15,7 +15,7 @@ from typing import Any
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Client", "Settings", "__version__", "exists", "list_objects", "presign", "stat"]
+__all__ = ["Client", "Settings", "__version__", "exists", "list_objects", "open", "presign", "stat"]
 
 
 def __getattr__(name: str) -> Any:

@@ -74,12 +74,14 @@ class AWSAuth(AuthBase):
 
     Where S3 redirects to itself (another region, another host of Amazon's), names another region, or
     says that the token expired or the clock is wrong, the request is sent again, signed anew, whatever
-    ``allow_redirects`` says. A redirect that `requests` follows to anybody else, or to a URL that is
-    signed, is sent on without signature, token or any other ``x-amz-*`` header. Where a body that cannot
+    ``allow_redirects`` says. A redirect that `requests` follows to anybody else, to a URL that is signed,
+    or with another method (a 303 to a POST, by a GET), is sent on without signature, token or any other
+    ``x-amz-*`` header. Where a body that cannot
     be sent twice is redirected, `requests.exceptions.UnrewindableBodyError` is raised, its ``response``
     the server's answer.
 
-    A URL that carries a signature already is sent as it is, without another.
+    A URL that carries a signature already, with all that belongs to one, is sent as it is, without another.
+    A region that was learnt is where requests for that bucket go from then on.
 
     A body is hashed where it is bytes or a seekable file, which stays where it is. One that can be read
     only once, and whose length is known, is signed in chunks while it is sent, unless the header
@@ -142,7 +144,7 @@ class AWSAuth(AuthBase):
         if has_signed_url(request):
             return request
         keys = self._ring.keys()
-        where = spelled(request.url or "", self.service)
+        where = self._where(request.url or "")
         amz_date = _amz_date(self._clocks.now(where.host).replace(microsecond=0))
         request.url = where.url
         payload_hash = self._set_headers(request, amz_date, keys.token)
@@ -195,7 +197,7 @@ class AWSAuth(AuthBase):
         if endpoints.is_presigned(url):
             raise ValueError("this URL is signed already")
         keys = self._ring.keys()
-        where = spelled(url, self.service)
+        where = self._where(url)
         amz_date = _amz_date(self._clocks.now(where.host).replace(microsecond=0))
         region = self._region_of(where)
         scope = sigv4.credential_scope(amz_date, region, self.service)
@@ -247,7 +249,17 @@ class AWSAuth(AuthBase):
         if refusal.region and refusal.region != region:
             self._regions[spelled(request.url or "", self.service).bucket] = refusal.region
             return "region"
+        if _may_be_expired(request, refusal) and self._ring.renew(access_key, sure=refusal.status == 400):
+            return "credentials"
         return None
+
+    def _where(self, url: str) -> Spelled:
+        """Respell a URL, leading to its bucket's region if that was learnt."""
+        where = spelled(url, self.service)
+        region = self._regions.get(where.bucket)
+        if region is None or region == where.region:
+            return where
+        return spelled(endpoints.regional_url(url, region), self.service)
 
     def _region_of(self, where: Spelled) -> str:
         region = (
@@ -296,6 +308,14 @@ def _amz_date(second: datetime) -> str:
 
 def _is_signed(request: PreparedRequest) -> bool:
     return bool(_credential_of(request)[0])
+
+
+def _may_be_expired(request: PreparedRequest, refusal: Refusal) -> bool:
+    """Tell whether a refusal without a code, as a HEAD's is, may be about the session token.
+
+    S3 says so with 400, which it says of little else; 403 is often of a missing permission.
+    """
+    return not refusal.code and refusal.status in (400, 403) and "x-amz-security-token" in request.headers
 
 
 def _credential_of(request: PreparedRequest) -> tuple[str, str, str]:

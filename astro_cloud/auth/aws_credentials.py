@@ -154,6 +154,7 @@ class KeyRing:
         restart_after_fork(self, KeyRing._start)
         self._lock = threading.Lock()
         self._found: Found | None = None
+        self._doubted: set[str] = set()
 
     def __repr__(self) -> str:
         return "KeyRing(hidden)"
@@ -187,10 +188,12 @@ class KeyRing:
             raise CredentialsError(f"no AWS credentials found; searched: {PLACES_SEARCHED}")
         return frozen(credentials)
 
-    def renew(self, access_key: str) -> bool:
+    def renew(self, access_key: str, *, sure: bool = True) -> bool:
         """Search again for credentials other than those a request was signed with.
 
-        Not where they were renewed meanwhile, or given. Returns False if there are no others.
+        Not where they were renewed meanwhile, or given. Where a refusal does not say that they are no
+        longer good (`sure`), once for each key, and not for one that botocore refreshes in time.
+        Returns False if there are no others.
 
         Raises
         ------
@@ -202,6 +205,9 @@ class KeyRing:
         with self._lock:
             current = self._found.credentials if self._found is not None else None
             if current is None or frozen(current).access_key == access_key:
+                if not sure and (access_key in self._doubted or hasattr(current, "refresh_needed")):
+                    return False
+                self._doubted.add(access_key)
                 self._found = find_credentials(self._profile)
                 current = self._found.credentials
         return current is not None and bool(frozen(current).access_key != access_key)

@@ -6,6 +6,7 @@ found, tokens kept, and a `requests.PreparedRequest` is taken apart and put toge
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from astro_cloud.auth.azure_credentials import (
     of_environment,
 )
 from astro_cloud.auth.clock import ServerClocks
+from astro_cloud.auth.plain_http import refuse_plain_http
 from astro_cloud.auth.redirects import follow, has_signed_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.sigv4 import wire_path, wire_query
@@ -72,8 +74,8 @@ class AzureAuth(AuthBase):
     CredentialsError
         By the constructor, if an argument is broken or does not go with another. When a request is
         signed: if no credentials are found, the message lists the places searched; if the URL is
-        plain ``http://`` to anything but this machine, over which no secret is sent; and if the
-        credential gives no token.
+        plain ``http://`` to anything but this machine, or leads there through a proxy of the
+        environment, over which no secret is sent; and if the credential gives no token.
     ValueError
         When a request for a suffix range (``bytes=-N``) is signed: Azure answers it with 500.
     ImportError
@@ -96,10 +98,11 @@ class AzureAuth(AuthBase):
     A bearer token is kept until 5 minutes before it expires, and asked for anew once where a server
     answers 401; the server's clock is learnt where it refuses the date of a Shared Key. Then, and where a
     server redirects to itself, the request is sent again, signed anew, whatever ``allow_redirects`` says.
-    A redirect that `requests` follows to anybody else, or to a URL with a signature that is not ours, is
-    sent on without signature, token or any other ``x-ms-*`` header. Where a body that cannot be sent
-    twice is redirected, `requests.exceptions.UnrewindableBodyError` is raised, its ``response`` the
-    server's answer.
+    A redirect that `requests` follows to anybody else, to a URL with a signature that is not ours, or with
+    another method (a 303 to a POST, by a GET), is sent on without signature, token or any other ``x-ms-*``
+    header; one whose target has our SAS outside of its query loses its ``Location``. Where a body that
+    cannot be sent twice is redirected, `requests.exceptions.UnrewindableBodyError` is raised, its
+    ``response`` the server's answer.
 
     References
     ----------
@@ -147,7 +150,8 @@ class AzureAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Authorize `request`, and see to its answers; called by `requests` once per call of its user."""
-        return follow(self.sign(request), self, self._is_signed)
+        signer = self._as_it_is_now()
+        return follow(signer.sign(request), signer, signer._is_signed)
 
     def has_credentials(self) -> bool:
         """Tell whether a request could be signed; for ``"default"``, whether it could be tried."""
@@ -164,7 +168,7 @@ class AzureAuth(AuthBase):
     def sign(self, request: PreparedRequest) -> PreparedRequest:
         """Authorize a prepared request in place, replacing what an earlier call wrote, and return it."""
         url = request.url or ""
-        _refuse_plain_http(url)
+        refuse_plain_http(url, "Azure credentials are")
         secrets = None if self._tokens is not None else self._secrets()
         if (secrets is None or secrets.sas is None) and has_signed_url(request):
             return request
@@ -235,7 +239,7 @@ class AzureAuth(AuthBase):
         ValueError
             If the URL names no blob, or `expires` is not a number of seconds to come.
         """
-        _refuse_plain_http(url)
+        refuse_plain_http(url, "Azure credentials are")
         secrets = None if self._tokens is not None else self._secrets()
         if secrets is None and self._tokens is None:
             raise _none_found()
@@ -260,6 +264,15 @@ class AzureAuth(AuthBase):
             return True
         secrets = self._secrets() if self._tokens is None else None
         return secrets is not None and secrets.sas is not None and secrets.sas in (request.url or "")
+
+    def _as_it_is_now(self) -> AzureAuth:
+        """Hold to what the environment says at this moment: the SAS of a request is known by its answers."""
+        secrets = self._secrets() if self._tokens is None else None
+        if secrets is self._given:
+            return self
+        signer = copy.copy(self)
+        signer._given = secrets
+        return signer
 
     def _secrets(self) -> Secrets | None:
         return self._given if self._given is not None else of_environment()
@@ -317,10 +330,3 @@ def _container_and_blob(url: str, path: str, account: str) -> str:
     if not first or not rest:
         raise ValueError("presign makes URLs of blobs, and this URL names none")
     return unquote(f"{first}/{rest}")
-
-
-def _refuse_plain_http(url: str) -> None:
-    if not url.startswith("https://") and not endpoints.is_loopback(endpoints.host_of(url)):
-        raise CredentialsError(
-            f"Azure credentials are not sent over plain http:// to {endpoints.host_of(url)}: use https://"
-        )

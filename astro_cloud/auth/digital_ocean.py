@@ -102,7 +102,7 @@ class _EnvironmentKeys(KeyRing):
             raise CredentialsError(f"no DigitalOcean Spaces keys found; searched: {PLACES_SEARCHED}")
         return frozen(keys)
 
-    def renew(self, access_key: str) -> bool:
+    def renew(self, access_key: str, *, sure: bool = True) -> bool:
         """Return False: keys of Spaces do not expire."""
         return False
 

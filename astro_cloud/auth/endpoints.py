@@ -42,7 +42,22 @@ DEFAULT_REGION = "us-east-1"
 GOOGLE_ENDPOINT = "https://storage.googleapis.com"
 _PORTS = {"http": 80, "https": 443}
 SIGNATURE_PARAMETERS = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
-"""Query parameters (lower case) whose presence means that a URL is signed."""
+"""Query parameters (lower case) whose value is a signature, in a URL that is signed."""
+_SIGV4 = frozenset({"x-amz-signature", "x-amz-credential"})
+_SIGV2 = frozenset({"signature", "expires", "awsaccesskeyid"})
+_GOOG4 = frozenset({"x-goog-signature", "x-goog-credential"})
+_GOOG2 = frozenset({"signature", "expires", "googleaccessid"})
+_SAS = frozenset({"sig", "sv"})
+_CLOUDFRONT = frozenset({"signature", "key-pair-id"})
+_SIGNED_BY = {
+    "aws": (_SIGV4, _SIGV2),
+    "spaces": (_SIGV4, _SIGV2),
+    "gcp": (_GOOG4, _GOOG2, _SIGV4, _SIGV2),
+    "azure": (_SAS,),
+    None: (_SIGV4, _SIGV2, _GOOG4, _GOOG2, _SAS, _CLOUDFRONT),
+}
+"""Query parameters (lower case) all of which a signed URL has, by provider; at any other host, which may be
+anybody's, each of the sets."""
 
 _REGION = r"(?!fips-)[a-z]{2,4}(?:-[a-z]+)+-\d+"
 _BUCKET = r"(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]*)"
@@ -184,12 +199,19 @@ def realm_of(host: str) -> str | None:
     if endpoint.provider == "aws":
         if "s3-accesspoint" in host.lower().removeprefix(endpoint.bucket or ""):
             return f"s3-accesspoint.{endpoint.region}"
-        return next((f"aws-{name[:-1]}" for name in ("cn-", "us-gov-") if _begins(endpoint, name)), "aws")
+        return _partition_of(host)
     return endpoint.region or ""
 
 
-def _begins(endpoint: Endpoint, prefix: str) -> bool:
-    return (endpoint.region or "").startswith(prefix)
+def _partition_of(host: str) -> str:
+    """Name the part of Amazon that a host of S3's is in; what signs in one is unknown in the others."""
+    endpoint = endpoint_of(host)
+    region = endpoint.region if endpoint is not None else None
+    return _partition(region or ("cn-" if host.lower().endswith(".cn") else ""))
+
+
+def _partition(region: str) -> str:
+    return next((f"aws-{name[:-1]}" for name in ("cn-", "us-gov-") if region.startswith(name)), "aws")
 
 
 def is_region(name: str) -> bool:
@@ -217,7 +239,7 @@ def regional_url(url: str, region: str) -> str:
     match = _S3_HOST.fullmatch(host)
     if match is None or not re.fullmatch(_REGION, region):
         return url
-    if region.startswith("cn-") != bool(match["china"]):
+    if _partition(region) != _partition_of(host):
         return url
     if match["region"] or match["legacy_region"]:
         begin, end = match.span("region" if match["region"] else "legacy_region")
@@ -265,10 +287,13 @@ def host_of(url: str) -> str:
 
 
 def is_presigned(url: str) -> bool:
-    """Tell whether a URL carries its own signature in the query, so that no other may be added."""
-    return not SIGNATURE_PARAMETERS.isdisjoint(
-        part.partition("=")[0].lower() for part in urlsplit(url).query.split("&")
-    )
+    """Tell whether a URL carries its own signature in the query, so that no other may be added.
+
+    That is all that its host's provider wants beside a signature: a ``signature=`` alone may be anything.
+    """
+    endpoint = endpoint_of(host_of(url))
+    names = {part.partition("=")[0].lower() for part in urlsplit(url).query.split("&")}
+    return any(signed <= names for signed in _SIGNED_BY[endpoint.provider if endpoint is not None else None])
 
 
 def same_origin(url: str, other: str) -> bool:
@@ -288,7 +313,7 @@ def same_service(url: str, other: str) -> bool:
     here, there = endpoint_of(host_of(url)), endpoint_of(host_of(other))
     if here is None or there is None or here.provider != there.provider or here.provider == "azure":
         return False
-    if host_of(url).endswith(".cn") != host_of(other).endswith(".cn"):
+    if here.provider == "aws" and _partition_of(host_of(url)) != _partition_of(host_of(other)):
         return False
     return _origin(other).scheme == "https" or _origin(url).scheme == "http"  # type: ignore[union-attr]
 

@@ -31,6 +31,7 @@ from astro_cloud.auth.gcp_credentials import (
 )
 from astro_cloud.auth.payload import is_hash
 from astro_cloud.auth.payload import payload_hash as hash_of
+from astro_cloud.auth.plain_http import refuse_plain_http
 from astro_cloud.auth.redirects import follow, has_signed_url
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.auth.spelling import spelled
@@ -86,7 +87,8 @@ class GCPAuth(AuthBase):
     ------
     CredentialsError
         When a request is authorised and no credentials are found (lists the places searched) or they cannot
-        be refreshed; when a bearer token would travel over ``http://`` to another machine.
+        be refreshed; when a bearer token would travel over ``http://`` to another machine, or to a proxy
+        of the environment.
     ImportError
         When google-auth is needed and not installed; names the extra.
 
@@ -101,9 +103,10 @@ class GCPAuth(AuthBase):
 
     Where Google redirects to itself, the server refuses a token (401) or says that the clock is wrong, the
     request is sent again, authorised anew, whatever ``allow_redirects`` says. A redirect that `requests`
-    follows to anybody else, or to a URL that is signed, is sent on without token, signature or any other
-    ``x-goog-*`` header. Where a body that cannot be sent twice is redirected,
-    `requests.exceptions.UnrewindableBodyError` is raised, its ``response`` the server's answer.
+    follows to anybody else, to a URL that is signed, or with another method (a 303 to a POST, by a GET), is
+    sent on without token, signature or any other ``x-goog-*`` header. Where a body that cannot be
+    sent twice is redirected, `requests.exceptions.UnrewindableBodyError` is raised, its ``response`` the
+    server's answer.
 
     A URL that carries a signature already is sent as it is, without another.
 
@@ -280,10 +283,7 @@ class GCPAuth(AuthBase):
 
     def _bear(self, request: PreparedRequest) -> PreparedRequest:
         url = request.url or ""
-        if urlsplit(url).scheme != "https" and not endpoints.is_loopback(endpoints.host_of(url)):
-            raise CredentialsError(
-                f"a bearer token is not sent over http:// to {endpoints.host_of(url)}: use https://"
-            )
+        refuse_plain_http(url, "a bearer token is")
         credentials = self._credentials()
         request.headers["Authorization"] = f"Bearer {self._token(credentials)}"
         project = self.user_project or getattr(credentials, "quota_project_id", None)

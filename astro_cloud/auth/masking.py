@@ -15,7 +15,7 @@ from contextlib import contextmanager
 __all__ = ["masked", "unlogged"]
 
 _SECRET_PARAMETER = re.compile(
-    r"(?i)(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid"
+    r"(?i)(?<=[?&;])((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid"
     r"|googleaccessid|[a-z_-]*token)=)[^&#\s'\"]*"
 )
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
@@ -58,7 +58,8 @@ def unlogged() -> Iterator[None]:
         _this_thread.handles_secrets = before
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_MaskingFilter())
+for _name in ("connectionpool", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_MaskingFilter())
 for _name in _BOTOCORE_LOGGERS:
     logging.getLogger(f"botocore.{_name}").addFilter(_SilencingFilter())
 logging.getLogger("urllib3.connectionpool").addFilter(_SilencingFilter())

@@ -12,14 +12,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, TypeGuard
 
 from requests import PreparedRequest
 from requests.exceptions import UnrewindableBodyError
 
 from astro_cloud.auth import sigv4
 
-__all__ = ["CHUNK", "SignedChunks", "announce_chunks", "encoded_length", "is_hash", "payload_hash"]
+__all__ = [
+    "CHUNK",
+    "SignedChunks",
+    "announce_chunks",
+    "encoded_length",
+    "forget_chunks",
+    "is_hash",
+    "payload_hash",
+]
 
 _HASH_STEP = 1 << 20
 
@@ -28,7 +36,13 @@ CHUNK = 65_536
 
 
 def payload_hash(body: Any) -> str | None:
-    """Hash a body that can be sent afterwards; None for one that can be read only once."""
+    """Hash a body that can be sent afterwards; None for one that can be read only once.
+
+    Raises
+    ------
+    TypeError
+        If it is a file of text: how it would be encoded is not known.
+    """
     if not body and not hasattr(body, "read"):
         return sigv4.EMPTY_PAYLOAD_HASH
     if isinstance(body, str):
@@ -51,9 +65,11 @@ def is_hash(value: str | bytes | None) -> TypeGuard[str]:
     return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
-def _stream_hash(stream: BinaryIO) -> str:
+def _stream_hash(stream: Any) -> str:
     digest = hashlib.sha256()
     while chunk := stream.read(_HASH_STEP):
+        if isinstance(chunk, str):
+            raise TypeError("this body gives text: open the file in binary mode, or give bytes")
         digest.update(chunk)
     return digest.hexdigest()
 
@@ -79,6 +95,15 @@ def announce_chunks(request: PreparedRequest) -> None:
     headers["Content-Encoding"] = ",".join(dict.fromkeys(filter(None, encodings)))
     headers["x-amz-decoded-content-length"] = length
     headers["Content-Length"] = str(encoded_length(int(length)))
+
+
+def forget_chunks(request: PreparedRequest) -> None:
+    """Take off what `announce_chunks` wrote beside ``x-amz-*`` headers, where the body is not sent."""
+    encodings = request.headers.get("Content-Encoding")
+    if isinstance(encodings, str) and encodings.endswith("aws-chunked"):
+        del request.headers["Content-Encoding"]
+        if others := encodings.removesuffix("aws-chunked").removesuffix(","):
+            request.headers["Content-Encoding"] = others
 
 
 def encoded_length(length: int, chunk: int = CHUNK) -> int:

@@ -55,7 +55,7 @@ class _Peekable(HTTPResponse):
     """An answer that stands before the one it reads from, so that bytes can be read twice."""
 
     def __init__(self, raw: HTTPResponse, method: str | None) -> None:
-        self._ahead = io.BufferedReader(_Wire(raw), ERROR_BODY_LIMIT)
+        self._ahead = _Wire(raw)
         super().__init__(
             self._ahead,
             raw.headers,
@@ -72,25 +72,43 @@ class _Peekable(HTTPResponse):
         )
 
     def peek(self) -> bytes:
-        if self._ahead.closed:
-            return b""
-        try:
-            return self._ahead.peek()
-        except HTTPError:
-            return b""
+        return self._ahead.peek()
 
 
 class _Wire(io.RawIOBase):
-    """A body as it comes in, not decoded."""
+    """A body as it comes in, not decoded; what was looked at comes first, then what stopped the look."""
 
     def __init__(self, raw: HTTPResponse) -> None:
         self._raw = raw
+        # urllib3 before 2.1 has no read1; its read loses what came in before a timeout
+        self._read = getattr(raw, "read1", raw.read)
+        self._held: bytes | None = None
+        self._error: HTTPError | None = None
 
     def readable(self) -> bool:
         return True
 
+    def peek(self) -> bytes:
+        """Return up to `ERROR_BODY_LIMIT` bytes that nobody has read; empty once it is closed."""
+        if self._held is None:
+            held = bytearray()
+            try:
+                while len(held) < ERROR_BODY_LIMIT and (
+                    data := self._read(ERROR_BODY_LIMIT - len(held), decode_content=False)
+                ):
+                    held += data
+            except HTTPError as error:
+                self._error = error
+            self._held = bytes(held)
+        return b"" if self.closed else self._held
+
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        data = self._raw.read(len(buffer), decode_content=False) or b""
+        held = self._held or b""
+        data, self._held = held[: len(buffer)], held[len(buffer) :]
+        if not data:
+            if self._error is not None:
+                raise self._error
+            data = self._raw.read(len(buffer), decode_content=False) or b""
         buffer[: len(data)] = data
         return len(data)
 

@@ -3,8 +3,10 @@
 `requests` copies the request it sent to make the next one: it never signs again, and takes off no more
 than ``Authorization``, and that not always. So every auth of this package registers a response hook
 here, and the policy for all of them is here: a request that was refused for something that can be
-learnt, and one that its own service redirects, is sent again, signed anew; from a request that goes on
-to anybody else, or to a URL that carries a signature, everything is taken that is ours.
+learnt, and one that its own service redirects with the same method, is sent again, signed anew; any other
+redirect is `requests`' to follow, and from what it makes of the request everything is taken that is ours.
+
+Reference: RFC 9110, section 15.4.
 """
 
 from __future__ import annotations
@@ -17,20 +19,26 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from requests import PreparedRequest, Response, TooManyRedirects
+from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import UnrewindableBodyError
 from requests.models import DEFAULT_REDIRECT_LIMIT
 from requests.structures import CaseInsensitiveDict
 from requests.utils import requote_uri, rewind_body
 
 from astro_cloud.auth import endpoints, peek
+from astro_cloud.auth.payload import forget_chunks
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import CredentialsError
 
-__all__ = ["Signer", "follow", "has_signed_url", "target_of"]
+__all__ = ["Signer", "follow", "has_signed_url", "target_of", "without_signature"]
 
 _OWN_PREFIXES = ("x-amz-", "x-ms-", "x-goog-")
 _REFUSED = frozenset({301, 307, 400, 401, 403})
-_KEEPS_BODY = frozenset({307, 308})
+_KEEPS_METHOD = frozenset({307, 308})
+_MAY_KEEP_METHOD = frozenset({301, 302})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_MOST_QUOTED = 10
+"""How often a URL is decoded to see what it holds; one encoded oftener holds anything."""
 
 
 class Signer(Protocol):
@@ -77,6 +85,21 @@ def target_of(url: str, location: str) -> str:
     return requote_uri(urljoin(url, location))
 
 
+def without_signature(url: str, target: str) -> str | None:
+    """Take a signature in the query of `url` out of a target that a server made of it.
+
+    None where it stands anywhere but in the target's query: a path that was made of our URL is of use to
+    whoever collects such URLs, and hardly to its reader.
+    """
+    own = _shared_signatures(url, target)
+    if not own:
+        return target
+    parts = urlsplit(target)
+    kept = [part for part in parts.query.split("&") if not any(_holds(part, value) for value in own)]
+    rest = parts._replace(query="&".join(kept)).geturl()
+    return None if any(_holds(rest, value) for value in own) else rest
+
+
 class _Follower:
     """The response hook. Its pickle holds no auth: the copy signs nothing, and strips whatever goes on."""
 
@@ -105,12 +128,20 @@ class _Follower:
         sent, lessons = response.request, set[tuple[str, str]]()
         while (again := self._again(response, lessons)) is not None:
             response = _sent_again(again, response, options)
-        if response.is_redirect and self._is_signed(response.request):
-            if response.status_code in _KEEPS_BODY:
-                _require_body(sent, response)
-            _cut_own_signature(response)
-            _strip_copies(sent)  # requests copies this one, behind requests sent again too
+        if response.is_redirect:
+            self._hand_over(response, sent)
         return response
+
+    def _hand_over(self, response: Response, sent: PreparedRequest) -> None:
+        """Leave a redirect to `requests`, which copies the request it sent, behind others of ours too."""
+        request, target = response.request, _redirect_of(response)
+        is_ours = self._is_signed(request)
+        if is_ours or target is None or not endpoints.same_service(request.url or "", target):
+            if is_ours and _is_sent_with_body(response):
+                _require_body(sent, response)
+            if is_ours and target is not None:
+                _cut_own_signature(response, target)
+            _strip_copies(sent)
 
     def _again(self, response: Response, lessons: set[tuple[str, str]]) -> PreparedRequest | None:
         """Make the request that the same service wants instead of one that it did not answer."""
@@ -127,6 +158,8 @@ def _redirected(response: Response, signer: Signer) -> PreparedRequest | None:
     request, target = response.request, _redirect_of(response)
     if target is None or not endpoints.same_service(request.url or "", target):
         return None
+    if not _keeps_method(response, target):
+        return None
     if endpoints.is_presigned(target) and not _shared_signatures(request.url or "", target):
         return None
     _require_body(request, response)
@@ -134,11 +167,24 @@ def _redirected(response: Response, signer: Signer) -> PreparedRequest | None:
         # The session's own limit is out of a hook's reach.
         peek.release(response)
         raise TooManyRedirects(f"Exceeded {DEFAULT_REDIRECT_LIMIT} redirects.", response=response)
-    again = _copy_to_send(request)
-    again.url = target
-    again.headers.pop("Cookie", None)
-    again.prepare_cookies(getattr(again, "_cookies", None) or {})
-    return signer.sign(again)
+    return signer.sign(_copy_to_send(response, target))
+
+
+def _keeps_method(response: Response, target: str) -> bool:
+    """Tell whether the target wants the same method: a 303 wants none but GET or HEAD.
+
+    What else an old 301 or 302 wants is in doubt; at a provider it is the region's host, and the same.
+    """
+    if response.request.method in _SAFE or response.status_code in _KEEPS_METHOD:
+        return True
+    is_providers = endpoints.endpoint_of(endpoints.host_of(target)) is not None
+    return is_providers and response.status_code in _MAY_KEEP_METHOD
+
+
+def _is_sent_with_body(response: Response) -> bool:
+    """Tell whether `requests` follows with the same body (`Session.rebuild_method`)."""
+    status = response.status_code
+    return status in _KEEPS_METHOD or (status == 301 and response.request.method != "POST")
 
 
 def _mended(response: Response, signer: Signer, lessons: set[tuple[str, str]]) -> PreparedRequest | None:
@@ -153,11 +199,18 @@ def _mended(response: Response, signer: Signer, lessons: set[tuple[str, str]]) -
         if not lesson or key in lessons or not _can_be_sent_again(request):
             return None
         lessons.add(key)
-        again = _copy_to_send(request)
-        again.url = url
-        return signer.sign(again)
+        return signer.sign(_copy_to_send(response, url))
     except (CredentialsError, UnrewindableBodyError):
         return None  # the refusal stands
+
+
+def _cut_own_signature(response: Response, target: str) -> None:
+    """Let a redirect lead where no signature of ours goes along, or nowhere."""
+    rest = without_signature(response.request.url or "", target)
+    if rest is None:
+        del response.headers["Location"]
+    elif rest != target:
+        response.headers["Location"] = rest
 
 
 def _redirect_of(response: Response) -> str | None:
@@ -169,27 +222,26 @@ def _redirect_of(response: Response) -> str | None:
 
 
 def _shared_signatures(url: str, target: str) -> list[str]:
-    """List the signatures in the query of `url` that came back in `target`, however often encoded."""
-    said = unquote(unquote(target))
-    values = [
-        value for name, value in parse_qsl(urlsplit(url).query.replace("+", "%2B")) if _is_signature(name)
-    ]
-    return [value for value in values if value in said]
+    """List the signatures in the query of `url`, decoded, that came back in `target`, however encoded."""
+    query = urlsplit(url).query.replace("+", "%2B")
+    own = (_decoded(value) for name, value in parse_qsl(query) if _is_signature(name))
+    return [value for value in own if _holds(target, value)]
 
 
 def _is_signature(name: str) -> bool:
     return name.lower() in endpoints.SIGNATURE_PARAMETERS
 
 
-def _cut_own_signature(response: Response) -> None:
-    """Take the signature in the request's URL out of where a server sends the client with it."""
-    target = _redirect_of(response)
-    own = _shared_signatures(response.request.url or "", target) if target is not None else []
-    if target is not None and own:
-        parts = urlsplit(target)
-        said = {part: unquote(unquote(part)) for part in parts.query.split("&")}
-        kept = [part for part, text in said.items() if not any(value in text for value in own)]
-        response.headers["Location"] = parts._replace(query="&".join(kept)).geturl()
+def _holds(text: str, value: str) -> bool:
+    decoded = _decoded(text)
+    return value in decoded or decoded != unquote(decoded)
+
+
+def _decoded(text: str) -> str:
+    """Decode text that may have been encoded more than once; a ``+`` may be a space by then."""
+    for _ in range(_MOST_QUOTED):
+        text = unquote(text)
+    return text.replace("+", " ")
 
 
 class _StrippedWhenCopied(PreparedRequest):
@@ -218,12 +270,23 @@ def _strip(request: PreparedRequest) -> None:
     for name in [name for name in request.headers if name.lower().startswith(_OWN_PREFIXES)]:
         del request.headers[name]
     request.headers.pop("Authorization", None)
+    forget_chunks(request)
 
 
-def _copy_to_send(request: PreparedRequest) -> PreparedRequest:
-    """Return a copy of a request that was sent, its body rewound to where it began."""
+def _copy_to_send(response: Response, url: str) -> PreparedRequest:
+    """Return a copy, for a URL, of the request that was answered, its body rewound to where it began.
+
+    It has the cookies of the jar, as `requests` has it where it follows; those of the answer too.
+    """
+    request = response.request
     copy = request.copy()
-    copy.headers = CaseInsensitiveDict(request.headers)
+    copy.url, copy.headers = url, CaseInsensitiveDict(request.headers)
+    jar = getattr(copy, "_cookies", None)
+    if jar is not None:
+        extract_cookies_to_jar(jar, request, response.raw)  # type: ignore[no-untyped-call]
+    if jar or url != request.url:
+        copy.headers.pop("Cookie", None)
+        copy.prepare_cookies(jar or {})
     if _rewinds(copy):
         rewind_body(copy)
     return copy

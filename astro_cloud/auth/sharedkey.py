@@ -27,6 +27,8 @@ __all__ = [
 VERSION = "2023-11-03"
 """The version of the service that requests and SAS tokens are made for."""
 
+_WHITE_SPACE = " \t"
+"""What HTTP takes off a value's ends (RFC 9110, section 5.5); a byte of UTF-8 is none of it."""
 _STANDARD_HEADERS = (
     "content-encoding",
     "content-language",
@@ -56,7 +58,7 @@ def string_to_sign(method: str, path: str, query: str, headers: Mapping[str, str
     account : str
         Whose key signs.
     """
-    values = {name: headers.get(name, "").strip() for name in _STANDARD_HEADERS}
+    values = {name: headers.get(name, "").strip(_WHITE_SPACE) for name in _STANDARD_HEADERS}
     if values["content-length"] == "0":
         values["content-length"] = ""
     terms = (method, *values.values())
@@ -68,7 +70,7 @@ def string_to_sign(method: str, path: str, query: str, headers: Mapping[str, str
 def canonicalized_headers(headers: Mapping[str, str]) -> str:
     """Spell every ``x-ms-*`` header, one ``name:value`` line each, sorted; names come in lower case."""
     names = sorted((name for name in headers if name.startswith("x-ms-")), key=_as_the_service_sorts)
-    return "".join(f"{name}:{headers[name].strip()}\n" for name in names)
+    return "".join(f"{name}:{headers[name].strip(_WHITE_SPACE)}\n" for name in names)
 
 
 def _as_the_service_sorts(name: str) -> str:

@@ -71,6 +71,7 @@ EMPTY_PAYLOAD_HASH = hashlib.sha256(b"").hexdigest()
 
 _SIGNED_NAMES = frozenset({"host", "content-type", "content-md5", "date", "range"})
 _UNRESERVED = "-._~"
+_WHITE_SPACE = re.compile(r"[ \t]+")
 _DOT_SEGMENT = re.compile(r"(?<=/)\.{1,2}(?=/|$)")
 
 
@@ -180,10 +181,16 @@ def canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
     """
     values: dict[str, str] = {}
     for name, value in headers:
-        name, value = name.lower(), " ".join(value.split())
+        name, value = name.lower(), _trimmed(value)
         values[name] = f"{values[name]},{value}" if name in values else value
     names = sorted(values)
     return "".join(f"{name}:{values[name]}\n" for name in names), ";".join(names)
+
+
+def _trimmed(value: str) -> str:
+    """Collapse spaces and tabs; not what is a byte of UTF-8 read as Latin-1 (``\\xa0``, ``\\x85``)."""
+    value = value.strip(" \t")
+    return _WHITE_SPACE.sub(" ", value) if "  " in value or "\t" in value else value
 
 
 def canonical_request(

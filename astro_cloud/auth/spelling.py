@@ -45,12 +45,14 @@ def spelled(url: str, service: str) -> Spelled:
     if service == "s3":
         path = sigv4.wire_path(path)
     endpoint = endpoints.endpoint_of(endpoints.host_of(url))
-    host = endpoints.netloc_of(url)
-    bucket = host
+    host = bucket = endpoints.netloc_of(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    # Through a proxy, Host is the authority as it stands in the URL: an explicit :80 would be in it.
+    netloc = user + at + host if host else parts.netloc
     if endpoint is None or endpoint.style == "path":
         bucket += "/" + path[1:].partition("/")[0]
     return Spelled(
-        url=parts._replace(path=path, query=query, fragment="").geturl(),
+        url=parts._replace(netloc=netloc, path=path, query=query, fragment="").geturl(),
         path=sigv4.canonical_uri(path, normalize=service != "s3"),
         query=sigv4.canonical_query_string(query),
         host=host,

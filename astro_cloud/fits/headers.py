@@ -8,6 +8,7 @@ costs no further read.
 from __future__ import annotations
 
 import enum
+import os
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class PaymentSolution(enum.Enum):
 
 
 def load_headers(
-    url: str | Location,
+    url: str | os.PathLike[str] | Location,
     service: CloudService | None = None,
     payment_solution: PaymentSolution | None = None,
     *,
@@ -65,8 +66,8 @@ def load_headers(
 
     Parameters
     ----------
-    url : str or Location
-        ``s3://bucket/key``, or an ``https://`` or ``http://`` URL.
+    url : str, path or Location
+        ``s3://bucket/key``, or any other form of `Location.parse`; a local file too.
     service : CloudService, optional
         The provider, where the location does not tell.
     payment_solution : PaymentSolution, optional

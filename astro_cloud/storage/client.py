@@ -15,6 +15,7 @@ from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.providers import Anonymous, CloudService, auth_for
 from astro_cloud.exceptions import InvalidLocationError, ObjectNotFoundError
 from astro_cloud.storage.listing import Listing, list_bucket
+from astro_cloud.storage.local import LocalObject
 from astro_cloud.storage.local_listing import list_folder, stat_file
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.object_info import CommonPrefix, ObjectInfo
@@ -88,17 +89,17 @@ class Client:
 
     def pin(
         self,
-        location: str | Location,
+        location: str | os.PathLike[str] | Location,
         *,
         auth: Any = None,
         service: CloudService | None = None,
         request_payer: bool = False,
-    ) -> PinnedObject:
-        """Prepare to read ranges of one version of an object.
+    ) -> PinnedObject | LocalObject:
+        """Prepare to read ranges of one version of an object, or of a local file, which nobody signs for.
 
         Parameters
         ----------
-        location : str or Location
+        location : str, path or Location
             The object.
         auth : requests auth, optional
             Signs for it; by default the client's, the injected session's, or the one
@@ -115,7 +116,9 @@ class Client:
         CredentialsError
             If `request_payer` is asked for and there are no credentials to charge.
         """
-        location = _at_a_server(Location.parse(location, self.settings))
+        location = Location.parse(location, self.settings)
+        if location.path is not None:
+            return LocalObject(location)
         route = self._route(location, auth, request_payer, service=service)
         return PinnedObject(self._resources, Pin(route))
 
@@ -305,7 +308,7 @@ class Client:
 
     def read_ranges(
         self,
-        location: str | Location,
+        location: str | os.PathLike[str] | Location,
         ranges: Sequence[tuple[int, int]],
         into: Sequence[Any] | None = None,
         **options: Any,
@@ -314,13 +317,10 @@ class Client:
 
         Takes the keywords of `pin` too; returns and raises what `PinnedObject.read_ranges` does.
         """
-        pinned = self.pin(location, **options)
-        return pinned.read_ranges(ranges) if into is None else pinned.read_ranges(ranges, into)
+        return self.pin(location, **options).read_ranges(ranges, into)
 
 
 def _at_a_server(location: Location) -> Location:
     if location.path is not None:
-        raise InvalidLocationError(
-            f"{location}: a local file, which is not read by this version: write s3://bucket/key, or a URL"
-        )
+        raise InvalidLocationError(f"{location}: a local file, for which nobody needs to sign")
     return location

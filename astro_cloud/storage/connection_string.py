@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from astro_cloud.auth.endpoints import endpoint_of, host_of
+from astro_cloud.auth.endpoints import endpoint_of, host_of, realm_of
 
 __all__ = ["BlobEndpoint", "blob_endpoint"]
 
@@ -45,6 +45,6 @@ def blob_endpoint(text: str) -> BlobEndpoint | None:
 def _account_of(url: str) -> str:
     """Return the account a blob service's URL names: in the host at Azure, in the path of an emulator."""
     host = host_of(url)
-    if endpoint_of(host) is not None:
-        return host.partition(".")[0]
+    if endpoint_of(host) is not None:  # the host may have a route in it, the account's name has none
+        return (realm_of(host) or "").partition(".")[0]
     return urlsplit(url).path.strip("/")

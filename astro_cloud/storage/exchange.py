@@ -18,6 +18,7 @@ from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.digital_ocean import DigitalOceanAuth
 from astro_cloud.auth.masking import masked
 from astro_cloud.auth.providers import Anonymous
+from astro_cloud.auth.redirects import without_signature
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import (
     AstroCloudError,
@@ -105,7 +106,7 @@ class Exchange(ABC, Generic[_T]):
                 case Again(error, retry_after):
                     self._wait(error, retry_after)
                 case Redirect(url):
-                    self._follow(url)
+                    self._follow(request, url)
                 case Refused(refusal):
                     self._answer(request, refusal)
                 case Fail(error):
@@ -166,13 +167,18 @@ class Exchange(ABC, Generic[_T]):
         else:
             settings.sleep(seconds)
 
-    def _follow(self, url: str) -> None:
+    def _follow(self, request: PreparedRequest, url: str) -> None:
         self._hops += 1
         name = self._route.name
         if self._hops > _REDIRECTS:
             raise StorageError(f"{name}: redirected more than {_REDIRECTS} times", location=name)
         if not url.lower().startswith(("http://", "https://")):
             raise StorageError(f"{name}: redirected to {masked(url)!r}, which is not HTTP", location=name)
+        if not endpoints.is_presigned(self._target.url):  # else the signature is not of an auth's making
+            cut = without_signature(request.url or "", url)
+            if cut is None:
+                raise StorageError(f"{name}: redirected to a URL made of one of ours", location=name)
+            url = cut
         try:
             self._target = self._route.redirected(self._target, url)
         except (InvalidLocationError, ValueError) as error:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from astro_cloud.exceptions import AccessDeniedError, ObjectNotFoundError, StorageError
+from astro_cloud.exceptions import ObjectNotFoundError
 from astro_cloud.storage.glob import Glob
 from astro_cloud.storage.listing import Listing
+from astro_cloud.storage.local import local_error
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.object_info import CommonPrefix, ObjectInfo
 
@@ -31,7 +32,7 @@ def stat_file(location: Location) -> ObjectInfo:
     try:
         status = path.stat()
     except OSError as error:
-        raise _translated(error, location.text) from None
+        raise local_error(error, location.text) from error
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise ObjectNotFoundError(f"{location}: this is {what}", location=location.text)
@@ -96,7 +97,7 @@ def _scan(folder: Path, location: Location) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise _translated(error, location.text) from None
+        raise local_error(error, location.text) from error
 
 
 def _takes(glob: Glob | None, name: str) -> bool:
@@ -122,12 +123,3 @@ def _path(location: Location) -> Path:
     if location.path is None:
         raise ValueError(f"{location} is not a local file")
     return location.path
-
-
-def _translated(error: OSError, name: str) -> StorageError:
-    kind: type[StorageError] = StorageError
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        kind = ObjectNotFoundError
-    elif isinstance(error, PermissionError):
-        kind = AccessDeniedError
-    return kind(f"{name}: {error.strerror or error}", location=name)

@@ -57,15 +57,13 @@ def open(
     """
     place = Location.parse(location, client.settings if client is not None else None)
     with ExitStack() as stack:
-        if place.path is not None:
-            local = LocalObject(place)
-            file = RemoteFile(local, cache_size=0, closes=local)
-        else:
-            own = None if client is not None else Client()
-            reader = client or own or Client()
-            pinned = reader.pin(place, auth=auth, request_payer=request_payer)
-            file = RemoteFile(pinned, cache_size=cache_size, closes=own)
-        stack.enter_context(file)
+        closes: Client | LocalObject | None = None
+        if client is None:
+            client = closes = stack.enter_context(Client())
+        source = client.pin(place, auth=auth, request_payer=request_payer)
+        if isinstance(source, LocalObject):
+            cache_size, closes = 0, source
+        file = stack.enter_context(RemoteFile(source, cache_size=cache_size, closes=closes))
         file.pread(0, 1)
         stack.pop_all()
     return file

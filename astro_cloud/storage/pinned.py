@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 from astro_cloud.storage.answers import Version
 from astro_cloud.storage.assembly import Assembly, checked_buffers, checked_ranges, first_part
@@ -58,12 +58,6 @@ class PinnedObject:
         """Bytes that are worth reading in vain to save a request, as learnt so far; 16 KiB to 8 MiB."""
         return min(max(self._pin.route.target.pace.gap, FREE_GAP), self._resources.settings.max_gap)
 
-    @overload
-    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]: ...
-
-    @overload
-    def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any]) -> list[memoryview]: ...
-
     def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
         """Read byte ranges [start, stop), all at once, in the order given.
 
@@ -105,7 +99,9 @@ class PinnedObject:
         if len(assembly.reads) == 1:
             self._read(assembly.reads[0])
             return assembly.results()
-        return self._begin(assembly).result()
+        reading = self._begin(assembly)
+        reading.waited_for = True
+        return reading.result()
 
     def begin(self, ranges: Sequence[tuple[int, int]]) -> Reading:
         """Begin to read byte ranges in the background.
@@ -143,7 +139,13 @@ class PinnedObject:
 
 
 class Reading:
-    """Byte ranges that are being read in the background; made by `PinnedObject.begin`."""
+    """Byte ranges that are being read in the background; made by `PinnedObject.begin`.
+
+    Attributes
+    ----------
+    waited_for : bool
+        Whether its round trips count: somebody had nothing to do but wait for them.
+    """
 
     def __init__(
         self, batch: Batch[None], assembly: Assembly, reads: Sequence[RangeRead], usage: Usage
@@ -153,6 +155,7 @@ class Reading:
         self._reads = reads
         self._usage = usage
         self._counted = False
+        self.waited_for = False
 
     def done(self) -> bool:
         """Tell whether `result` would return, or raise, at once."""
@@ -166,10 +169,11 @@ class Reading:
         Stopped
             If the reading was given up, or began in the process that this one was forked from.
         """
+        self.waited_for = self.waited_for or not self._batch.done()
         try:
             self._batch.result()
         finally:
-            if not self._counted:
+            if self.waited_for and not self._counted:
                 self._counted = True
                 self._usage.add(round_trips=max((read.requests for read in self._reads), default=0))
         return self._assembly.results()

@@ -417,8 +417,17 @@ def test_conditions_are_signed() -> None:
 
 def test_a_url_that_is_signed_already_gets_no_other_signature() -> None:
     """A presigned URL is sent as it is, whoever has credentials."""
-    for name in ("X-Amz-Signature", "sig"):
-        assert isinstance(auth_for(f"{URL}?{name}=00", aws=AWSAuth(**KEYS)), Anonymous)
+    for query in ("X-Amz-Signature=00&X-Amz-Credential=a", "AWSAccessKeyId=a&Expires=1&Signature=00"):
+        assert isinstance(auth_for(f"{URL}?{query}", aws=AWSAuth(**KEYS)), Anonymous)
+
+
+@pytest.mark.parametrize("query", ["signature=abc", "sig=abc", "X-Amz-Signature=abc", "sv=1&sig=abc"])
+def test_a_parameter_of_that_name_is_no_signature(query: str) -> None:
+    """What only looks like a part of a signed URL, or is another provider's, turns no signature off."""
+    assert "Authorization" in AWSAuth(**KEYS).sign(prepared(f"{URL}?{query}")).headers
+    api = "https://a1.execute-api.us-west-2.amazonaws.com/v1/x"
+    request = prepared(f"{api}?{query.removeprefix('sv=1&')}")
+    assert "Authorization" in AWSAuth(**KEYS, service="execute-api").sign(request).headers
 
 
 @pytest.mark.parametrize(

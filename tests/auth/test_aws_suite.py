@@ -251,3 +251,9 @@ def test_the_documented_signing_key() -> None:
     """The key derived for IAM is the one AWS's General Reference prints."""
     key = sigv4.signing_key(SECRET_KEY, "20150830", REGION, "iam")
     assert key.hex() == "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
+
+
+def test_only_spaces_and_tabs_are_collapsed() -> None:
+    """A no-break space and NEL are bytes of letters in UTF-8, and stay."""
+    block, _ = sigv4.canonical_headers([("A", " \t x \t  y\xa0 \x85 ")])
+    assert block == "a:x y\xa0 \x85\n"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_cloud.auth.azure import AzureAuth
+from astro_cloud.auth.gcp import GCPAuth
 from astro_cloud.exceptions import CredentialsError
 from tests.auth.azure_stand_ins import (
     EVERY_WAY,
@@ -24,6 +25,7 @@ from tests.auth.azure_stand_ins import (
     every_way,
     prepared,
 )
+from tests.auth.gcp_stand_ins import Tokens
 from tests.auth.recording_server import Answer, recording_server
 
 
@@ -89,6 +91,22 @@ def test_loopback_may_be_plain_http(make: Any, host: str) -> None:
     """An emulator on this machine is spoken to without TLS."""
     request = make().sign(prepared(f"http://{host}/survey/images/m31.fits"))
     assert "Authorization" in request.headers or SIGNATURE in (request.url or "")
+
+
+@pytest.mark.parametrize("make", [*EVERY_WAY.values(), lambda: GCPAuth(credentials=Tokens("t"))])
+def test_a_proxy_of_the_environment_is_no_part_of_this_machine(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would travel to a proxy first is not sent to loopback unencrypted, unless NO_PROXY says so."""
+    with recording_server() as proxy, recording_server() as home:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with pytest.raises(CredentialsError, match="NO_PROXY"):
+            requests.get(f"{home.url}/c/b", auth=make())
+        assert make().sign(prepared("https://localhost/c/b")), "TLS goes through a proxy unread"
+        assert (proxy.requests, home.requests) == ([], [])
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert requests.get(f"{home.url}/c/b", auth=make()).status_code == 200
+        assert (len(proxy.requests), len(home.requests)) == (0, 1)
 
 
 @every_way

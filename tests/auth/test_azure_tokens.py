@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -12,13 +13,25 @@ from datetime import datetime
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from astro_cloud.auth.azure import AzureAuth
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import CredentialsError
-from tests.auth.azure_stand_ins import NOON, TOKEN, AccessToken, Credential, at_noon, auth, prepared
+from tests.auth.azure_stand_ins import (
+    NOON,
+    SAS,
+    SIGNATURE,
+    TOKEN,
+    AccessToken,
+    Credential,
+    at_noon,
+    auth,
+    prepared,
+)
 from tests.auth.recording_server import Answer, recording_server
 from tests.forks import forks
+from tests.servers.process import free_ports
 
 
 def test_a_bearer_token_is_sent() -> None:
@@ -144,3 +157,13 @@ def test_a_forked_process_gets_a_token_of_its_own() -> None:
             signed = bearer.sign(prepared()).headers["Authorization"] == f"Bearer {TOKEN}"
             os._exit(0 if signed else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_sas_is_not_logged_where_a_request_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """urllib3 logs the URL that it tries again, and a SAS is no part of what it logs."""
+    with requests.Session() as session, caplog.at_level(logging.DEBUG):
+        session.mount("http://", HTTPAdapter(max_retries=1))
+        with pytest.raises(requests.ConnectionError):
+            session.get(f"http://127.0.0.1:{free_ports(1)[0]}/c/b", auth=AzureAuth(sas_token=SAS))
+    assert "Incremented Retry" in caplog.text
+    assert SIGNATURE not in caplog.text

@@ -132,6 +132,10 @@ def test_an_object_is_found_in_another_region(url: str, there: str) -> None:
         ("https://s3.amazonaws.com/b/k", "https://nyc3.digitaloceanspaces.com/b/k", False),
         ("https://nyc3.digitaloceanspaces.com/b/k", "https://b.nyc3.digitaloceanspaces.com/k", True),
         ("https://mine.blob.core.windows.net/b/k", "https://theirs.blob.core.windows.net/b/k", False),
+        ("https://b.s3.us-gov-west-1.amazonaws.com/k", "https://b.s3.us-east-1.amazonaws.com/k", False),
+        ("https://b.s3.us-gov-west-1.amazonaws.com/k", "https://s3-us-gov-east-1.amazonaws.com/b/k", True),
+        ("https://s3.amazonaws.com/b/k", "https://s3.us-gov-east-1.amazonaws.com/b/k", False),
+        ("https://s3.amazonaws.com/b/k", "https://s3.cn-north-1.amazonaws.com.cn/b/k", False),
     ],
 )
 def test_who_may_see_the_same_signature(url: str, other: str, same: bool) -> None:
@@ -157,10 +161,26 @@ def test_the_host_header(url: str, host: str) -> None:
 
 
 def test_signed_urls_are_known() -> None:
-    """Every provider's signing parameter is recognised, in any case; others are not."""
-    for query in ("X-Amz-Signature=0", "a=1&x-goog-signature=0", "sv=2&sig=0", "Signature=0&Expires=1"):
+    """All that a provider's signed URL has is recognised, in any case; a part of it is not."""
+    for query in (
+        "X-Amz-Signature=0&X-Amz-Credential=a",
+        "a=1&x-goog-signature=0&x-goog-credential=a",
+        "sv=2&sig=0",
+        "Signature=0&Expires=1&AWSAccessKeyId=a",
+        "GoogleAccessId=a&Expires=1&Signature=0",
+        "Policy=p&Signature=0&Key-Pair-Id=K",
+    ):
         assert is_presigned(f"https://h/k?{query}")
+        for part in query.split("&"):
+            assert not is_presigned(f"https://h/k?{part}")
     assert not is_presigned("https://h/k?signature-of=0&prefix=sig")
+
+
+def test_a_signature_is_one_at_its_provider() -> None:
+    """At a provider's host its own sets count, and those that it reads of others."""
+    assert not is_presigned("https://s3.amazonaws.com/b/k?sv=2&sig=0")
+    assert not is_presigned("https://survey.blob.core.windows.net/c/b?X-Amz-Signature=0&X-Amz-Credential=a")
+    assert is_presigned("https://storage.googleapis.com/b/k?X-Amz-Signature=0&X-Amz-Credential=a")
 
 
 def connects_to(url: str) -> Iterable[str]:
@@ -225,6 +245,8 @@ def test_regions_in_the_hosts_of_other_services(host: str, region: str | None) -
         ("https://sky.s3-accelerate.dualstack.amazonaws.com/k", "eu-west-1"),
         ("https://sky.s3.amazonaws.com/k", "cn-north-1"),
         ("https://sky.s3.cn-north-1.amazonaws.com.cn/k", "us-east-1"),
+        ("https://sky.s3.amazonaws.com/k", "us-gov-west-1"),
+        ("https://sky.s3.us-gov-west-1.amazonaws.com/k", "us-east-1"),
     ],
 )
 def test_a_region_leads_to_no_other_partition_and_off_no_host_that_serves_all(url: str, region: str) -> None:

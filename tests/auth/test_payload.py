@@ -1,5 +1,6 @@
 """Bodies that can be read only once, signed while they are sent."""
 
+import io
 import os
 import threading
 from typing import Any
@@ -109,3 +110,13 @@ def test_a_chunk_that_is_tampered_with_is_refused(s3_judge: RunningServer) -> No
     request.body = sent.replace(b"\0\0\0\0", b"\0\1\0\0", 1)
     request.headers["Content-Length"] = str(len(sent))
     assert requests.Session().send(request).status_code == 403
+
+
+def test_text_is_refused_by_name() -> None:
+    """A file of text is told from one of bytes, and stays where it is."""
+    body = io.StringIO("text")
+    body.seek(2)
+    auth = AWSAuth(access_key="AKID", secret_key="s")
+    with pytest.raises(TypeError, match="binary mode"):
+        requests.Request("PUT", "http://h/b/k", data=body, auth=auth).prepare()
+    assert body.tell() == 2

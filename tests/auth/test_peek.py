@@ -87,6 +87,8 @@ def test_a_long_refusal_stays_where_it_is() -> None:
             taken.append(len(buffer))
             return len(buffer)
 
+        read1 = io.RawIOBase.read
+
     taken: list[int] = []
     answer = _answered(Endless(), 1 << 40)
     tracemalloc.start()
@@ -210,3 +212,46 @@ def _keep_alive(chunked: bool) -> Iterator[tuple[str, list[Any]]]:
         finally:
             http.shutdown()
             thread.join()
+
+
+def error_of_stalling(read: Callable[[Response], Any], auth: AWSAuth | None) -> Exception:
+    """Read a refusal of 100 bytes of which 10 arrive; return the error."""
+    done = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(403)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"0123456789")
+            self.wfile.flush()
+            done.wait(10)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.daemon_threads = True
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{http.server_port}/b/k"
+        try:
+            with (
+                requests.get(url, auth=auth, stream=True, timeout=0.2) as answer,
+                pytest.raises(requests.RequestException) as caught,
+            ):
+                read(answer)
+            return caught.value
+        finally:
+            done.set()
+            http.shutdown()
+
+
+def test_a_timeout_in_a_refusal_is_a_timeout() -> None:
+    """Whoever reads a refusal that stalls gets what came in, and then the timeout, as without an auth."""
+    for signer in (None, auth()):
+        got: list[bytes] = []
+        streamed = error_of_stalling(lambda answer: got.extend(answer.iter_content(5)), signer)  # noqa: B023
+        assert got == [b"01234", b"56789"]
+        for error in (streamed, error_of_stalling(lambda answer: answer.content, signer)):
+            assert type(error) is requests.ConnectionError
+            assert "Read timed out" in str(error)

@@ -106,9 +106,10 @@ def test_public_objects_at_google_need_no_google_auth(monkeypatch: pytest.Monkey
     assert "[gcp]" in auth.because
 
 
-def test_the_portals_connection_string_with_a_sas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Azure's portal names the account in the endpoint there, and nowhere else."""
-    endpoint = "https://survey.blob.core.windows.net"
+@pytest.mark.parametrize("host", ["survey", "survey-internetrouting"])
+def test_the_portals_connection_string_with_a_sas(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Azure's portal names the account in the endpoint there, and nowhere else; a route is no part of it."""
+    endpoint = f"https://{host}.blob.core.windows.net"
     text = f"BlobEndpoint={endpoint}/;SharedAccessSignature=sv=2023-11-03&sig=secret"
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
     assert isinstance(auth_for(f"{endpoint}/sky/k"), AzureAuth)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
 
 from astro_cloud.auth import AWSAuth, AzureAuth, GCPAuth
 from astro_cloud.auth.redirects import target_of
@@ -27,7 +31,12 @@ AUTHS: dict[str, Any] = {
 }
 every_auth = pytest.mark.parametrize("make", AUTHS.values(), ids=AUTHS)
 OURS = ("authorization", "x-amz-", "x-goog-", "x-ms-")
-SIGNED = ["X-Amz-Signature=ab", "X-Goog-Signature=ab", "Signature=ab", "sig=ab&sv=2023-11-03"]
+SIGNED = [
+    "X-Amz-Signature=ab&X-Amz-Credential=c",
+    "X-Goog-Signature=ab&X-Goog-Credential=c",
+    "Signature=ab&Expires=1&AWSAccessKeyId=c",
+    "sig=ab&sv=2023-11-03",
+]
 
 
 def ours(received: Received) -> list[str]:
@@ -38,6 +47,36 @@ def ours(received: Received) -> list[str]:
 def redirects(*locations: str, status: int = 307) -> list[Answer]:
     """Make one answer for each location."""
     return [Answer(status, {"Location": location}) for location in locations]
+
+
+def echoing(elsewhere: Callable[[], str], location: str) -> Callable[[Received], Answer]:
+    """Redirect to a location that is made of the request's own target."""
+
+    def echo(request: Received) -> Answer:
+        quoted = requests.utils.quote(request.path, safe="")
+        thrice = requests.utils.quote(requests.utils.quote(quoted, safe=""), safe="")
+        query = request.path.partition("?")[2]
+        target = location.format(elsewhere(), request.path, quoted=quoted, thrice=thrice, query=query)
+        return Answer(302, {"Location": target})
+
+    return echo
+
+
+def answering(session: requests.Session, answers: list[Answer]) -> list[PreparedRequest]:
+    """Have a session's https:// requests answered from a list, as no test reaches Amazon; list them."""
+    sent: list[PreparedRequest] = []
+
+    class Adapter(HTTPAdapter):
+        def send(self, request: PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+            sent.append(request)
+            status, headers, body = answers.pop(0)
+            raw = HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
+            answer = self.build_response(request, raw)
+            answer.connection = self  # type: ignore[attr-defined]
+            return answer
+
+    session.mount("https://", Adapter())
+    return sent
 
 
 def is_authorized_anew(request: Received, server: RecordingServer, make: Any) -> bool:
@@ -67,7 +106,7 @@ WITHOUT_SAS = {name: make for name, make in AUTHS.items() if name != "azure-sas"
 @pytest.mark.parametrize("query", SIGNED)
 def test_a_signed_url_is_sent_as_it_is(make: Any, query: str) -> None:
     """A URL that carries a signature is given no other one, and keeps the headers that belong to it."""
-    url = f"https://survey.blob.core.windows.net/c/b?{query}"
+    url = f"https://archive.example/c/b?{query}"
     request = requests.Request("PUT", url, headers={"x-ms-blob-type": "BlockBlob"}).prepare()
     signed = make().sign(request.copy())
     assert (signed.url, dict(signed.headers)) == (request.url, dict(request.headers))
@@ -83,19 +122,48 @@ def test_a_signed_url_needs_no_credentials() -> None:
 
 
 @every_auth
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [*(("GET", status) for status in (301, 302, 303, 307, 308)), ("HEAD", 303), ("PUT", 307), ("POST", 308)],
+)
 @pytest.mark.parametrize("follow", [True, False])
-def test_at_home_a_redirect_is_signed_anew(make: Any, status: int, follow: bool) -> None:
+def test_at_home_a_redirect_is_signed_anew(make: Any, method: str, status: int, follow: bool) -> None:
     """The same service gets the same method and body, signed for the target, whatever the caller said."""
+    body = b"x" if method in ("PUT", "POST") else None
     with recording_server() as home:
         home.answers += redirects("/c/t", status=status)
         url = f"{home.url}/c/k"
-        answer = requests.put(url, data=b"x", auth=make(), allow_redirects=follow)
+        answer = requests.request(method, url, data=body, auth=make(), allow_redirects=follow)
         first, second = home.requests
-        assert (answer.status_code, answer.request.method, answer.request.body) == (200, "PUT", b"x")
+        assert (answer.status_code, answer.request.method, answer.request.body) == (200, method, body)
         assert is_authorized_anew(second, home, make)
         if "AWS4" in (header := first.headers.get("Authorization", "")) or "SharedKey" in header:
             assert header != second.headers["Authorization"]
+
+
+@every_auth
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_what_changes_the_method_is_requests_to_follow(make: Any, status: int) -> None:
+    """A POST is not repeated: its caller gets the answer, or by a GET with nothing of ours what is there."""
+    for follow, methods in ((False, ["POST"]), (True, ["POST", "GET"])):
+        with recording_server() as home:
+            home.answers += redirects("/c/t", status=status)
+            url = f"{home.url}/c/k"
+            answer = requests.post(url, data=b"x", auth=make(), allow_redirects=follow)
+            assert [received.method for received in home.requests] == methods
+            assert answer.status_code == (200 if follow else status)
+            assert [ours(received) for received in home.requests[1:]] == [[]] * follow
+
+
+@pytest.mark.parametrize(("status", "again"), [(301, True), (302, True), (303, False), (307, True)])
+def test_a_provider_that_redirects_means_the_same_method(status: int, again: bool) -> None:
+    """S3 sends a DELETE or PUT to the region of its bucket, by an old 301 too; a 303 it cannot mean so."""
+    answers = [Answer(status, {"Location": "https://b.s3.eu-west-1.amazonaws.com/k"}), Answer(204)]
+    with requests.Session() as session:
+        sent = answering(session, answers)
+        session.delete("https://b.s3.us-east-1.amazonaws.com/k", auth=AWSAuth(**AWS), allow_redirects=False)
+    assert [request.method for request in sent] == ["DELETE"] * (1 + again)
+    assert all("Authorization" in request.headers for request in sent)
 
 
 @every_auth
@@ -228,16 +296,15 @@ def test_a_request_that_travelled_is_stripped_all_the_same(make: Any, travel: An
         assert ours(home.requests[1]) == ours(stranger.requests[0]) == []
 
 
-@pytest.mark.parametrize("location", ["{}{}", "{}/login?next=http%3A%2F%2Fh{quoted}", "{}/x?a=1&{query}&b=2"])
+@pytest.mark.parametrize(
+    "location",
+    ["{}{}", "{}/login?next=http%3A%2F%2Fh{quoted}", "{}/login?next={thrice}", "{}/x?a=1&{query}&b=2",
+     "{}/x?a=1;{query}"],
+)  # fmt: skip
 @pytest.mark.parametrize("follow", [True, False])
 def test_an_echoed_sas_does_not_reach_a_stranger(location: str, follow: bool) -> None:
     """A server that repeats the target elsewhere (`https://other$request_uri`) gives no SAS away."""
-
-    def echo(request: Received) -> Answer:
-        quoted = requests.utils.quote(request.path, safe="")
-        query = request.path.partition("?")[2]
-        target = location.format(stranger.url, request.path, quoted=quoted, query=query)
-        return Answer(302, {"Location": target})
+    echo = echoing(lambda: stranger.url, location)
 
     with recording_server() as stranger, recording_server(echo) as home:
         url = f"{home.url}/c/k?comp=metadata"
@@ -245,8 +312,62 @@ def test_an_echoed_sas_does_not_reach_a_stranger(location: str, follow: bool) ->
         assert "sig=" in home.requests[0].path
         told = [request.path for request in stranger.requests] or [answer.next.url]  # type: ignore[union-attr]
         assert "AbC" not in told[0]
-        if "login" not in location:
+        if "next" not in location and ";" not in location:
             assert "comp=metadata" in told[0]
+
+
+@pytest.mark.parametrize(
+    "location", ["{}/go/{quoted}", "{}/go/{thrice}", "{}/x;{query}", "{}/x#{query}", "http://{query}@h/"]
+)
+@pytest.mark.parametrize("follow", [True, False])
+def test_an_echoed_sas_outside_of_a_query_leads_nowhere(location: str, follow: bool) -> None:
+    """Where the signature cannot be taken out of the target, the redirect is the answer, without a target."""
+    with recording_server() as stranger, recording_server(echoing(lambda: stranger.url, location)) as home:
+        answer = requests.get(f"{home.url}/c/k", auth=EVERY_WAY["sas"](), allow_redirects=follow)
+        assert (answer.status_code, answer.next, stranger.requests) == (302, None, [])
+        assert "Location" not in answer.headers
+
+
+def test_a_target_encoded_without_end_is_not_trusted() -> None:
+    """What is still encoded after ten rounds may hold anything, and is taken for what it hides."""
+    with recording_server() as stranger, recording_server() as home:
+        path = "%" + "25" * 12 + "41"
+        home.answers += redirects(f"{stranger.url}/{path}", f"{stranger.url}/?a=%41%2541")
+        auth = EVERY_WAY["sas"]()
+        assert requests.get(f"{home.url}/c/k", auth=auth).status_code == 307
+        assert requests.get(f"{home.url}/c/k", auth=auth).status_code == 200
+        assert [received.path for received in stranger.requests] == ["/?a=%41%2541".replace("%41%", "A%")]
+
+
+def test_a_sas_that_was_rotated_is_known_by_the_request_that_carries_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new SAS in the environment changes nothing about the old one: no stranger gets it."""
+
+    def rotate(request: Received) -> Answer:
+        monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=new")
+        return Answer(302, {"Location": f"{stranger.url}/x?{request.path.partition('?')[2]}"})
+
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
+    with recording_server() as stranger, recording_server(rotate) as home:
+        auth = AzureAuth()
+        requests.get(f"{home.url}/c/k", headers={"x-ms-encryption-key": "CPK"}, auth=auth)
+        assert "AbC" in home.requests[0].path
+        assert "sig=" not in stranger.requests[0].path
+        assert ours(stranger.requests[0]) == []
+        assert "sig=new" in auth.sign(requests.Request("GET", f"{home.url}/c/k").prepare()).url  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("make", WITHOUT_SAS.values(), ids=WITHOUT_SAS)
+@pytest.mark.parametrize("query", SIGNED)
+def test_a_signed_url_takes_no_headers_of_a_provider_to_a_stranger(make: Any, query: str) -> None:
+    """A customer's key beside a signed URL is for that URL's host; the same host gets it again."""
+    name = "x-amz-server-side-encryption-customer-key"
+    with recording_server() as stranger, recording_server() as home:
+        home.answers += redirects(f"/c/t?{query}", f"{stranger.url}/x")
+        requests.get(f"{home.url}/c/k?{query}", headers={name: "key"}, auth=make())
+        assert [received.headers[name] for received in home.requests] == ["key", "key"]
+        assert ours(stranger.requests[0]) == []
 
 
 def test_an_echoed_sas_is_replaced_at_home() -> None:
@@ -266,6 +387,22 @@ def test_cookies_stay_with_their_host() -> None:
         session.get(f"{home.url}/c/k", auth=AWSAuth(**AWS))
         assert home.requests[0].headers["Cookie"] == "for=k"
         assert "Cookie" not in home.requests[1].headers
+
+
+@every_auth
+def test_a_cookie_that_opens_a_door_is_taken_along(make: Any) -> None:
+    """A server that sets a cookie and redirects to itself gets it, from a session or without one."""
+
+    def gate(request: Received) -> Answer:
+        if "open=1" in request.headers.get("Cookie", ""):
+            return Answer()
+        return Answer(302, {"Location": "/c/k", "Set-Cookie": "open=1; Path=/"})
+
+    with recording_server(gate) as home, requests.Session() as session:
+        assert requests.get(f"{home.url}/c/k", auth=make()).status_code == 200
+        assert session.get(f"{home.url}/c/k", auth=make()).status_code == 200
+        assert session.cookies["open"] == "1"
+        assert len(home.requests) == 4
 
 
 def test_the_answer_says_how_long_it_took() -> None:

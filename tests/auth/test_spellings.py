@@ -13,6 +13,7 @@ import requests
 
 from astro_cloud.auth import AWSAuth
 from tests.auth.odd_keys import plain_path
+from tests.auth.recording_server import recording_server
 from tests.servers.process import RunningServer
 from tests.servers.signed import Request, ask, keys_of, send
 
@@ -107,3 +108,39 @@ def test_a_query_of_params(
     answer = session.get(f"{server.url}/{BUCKET}", params=params, auth=auth)
     assert answer.status_code == 200
     assert keys_of(answer.content) == [key for key in KEYS if key.startswith(prefix)]
+
+
+#: Value of a header, and which server reads another one: Swift has Python split it as text, and so takes
+#: bytes of UTF-8 for spaces; Ceph leaves a tab where the others put a space.
+VALUES = {
+    "a  b": None,
+    "a\tb": "ceph",
+    "é": None,
+    "Åre": "swift",
+    "voilà": "swift",
+    "Å": "swift",
+    "Šx": "swift",
+    "voilà tout": "swift",
+}
+
+
+@pytest.mark.parametrize(("value", "misread_by"), VALUES.items(), ids=VALUES)
+def test_a_header_of_any_letters(
+    server: RunningServer, session: requests.Session, auth: AWSAuth, value: str, misread_by: str | None
+) -> None:
+    """UTF-8 in a header is signed as it is sent; bytes that Latin-1 takes for spaces are parts of letters."""
+    headers = {"x-amz-meta-name": value.encode()}
+    answer = session.put(f"{server.url}/{BUCKET}/named", data=b"x", headers=headers, auth=auth)
+    assert answer.status_code == (403 if server.name == misread_by else 200), answer.text
+
+
+def test_a_default_port_is_not_sent() -> None:
+    """An explicit :80 is taken off: a client sends it in Host through a proxy, and not otherwise."""
+    auth = AWSAuth(access_key="AKID", secret_key="s")
+    with recording_server() as proxy:
+        for url in ("http://Sky.example:80/k", "http://sky.example/k"):
+            answer = requests.get(url, auth=auth, proxies={"http": proxy.url})
+            assert answer.request.url == "http://sky.example/k"
+        assert [received.headers["Host"] for received in proxy.requests] == ["sky.example"] * 2
+    for url, sent in (("http://u:p@h:80/k", "http://u:p@h/k"), ("http://h:443/k", "http://h:443/k")):
+        assert auth.sign(requests.Request("GET", url).prepare()).url == sent

@@ -57,6 +57,16 @@ def test_the_cube_costs_two_round_trips(cube_server: ObjectServer) -> None:
     assert {record.method for record in cube_server.requests} == {"GET"}, "no HEAD is needed"
 
 
+def test_a_local_file_is_read_alike(cube_server: ObjectServer) -> None:
+    """A path in place of a location gives the same headers, and asks nobody."""
+    remote = [header.offset for header in load_headers(f"s3://sky/{CUBE}", request_payer=True)]
+    cube_server.clear()
+    path = cube_server.path("sky", CUBE)
+    for location in (path, str(path), path.as_uri()):
+        assert [header.offset for header in load_headers(location)] == remote
+    assert not cube_server.requests
+
+
 def test_the_first_releases_program_runs_unchanged(cube_server: ObjectServer) -> None:
     """The names, the order of arguments and the tuple of the first release work as they did."""
     url = cube_server.url_for("sky", CUBE)

@@ -75,6 +75,11 @@ def test_googles_emulator(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
             "BlobEndpoint=https://devstoreaccount1.z12.blob.storage.azure.net/;SharedAccessSignature=sig=1",
             "https://devstoreaccount1.z12.blob.storage.azure.net",
         ),
+        (
+            "BlobEndpoint=https://devstoreaccount1-internetrouting.blob.core.windows.net;"
+            "SharedAccessSignature=sig=1",
+            "https://devstoreaccount1-internetrouting.blob.core.windows.net",
+        ),
     ],
 )
 def test_azures_connection_string(said: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

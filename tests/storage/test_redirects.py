@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import requests
 
-from astro_cloud.auth.providers import Anonymous
+from astro_cloud.auth import Anonymous, AzureAuth
 from astro_cloud.exceptions import AccessDeniedError, StorageError
 from astro_cloud.storage import Client
 from astro_cloud.testing import Fault, ObjectServer
+from tests.auth.azure_stand_ins import SAS
+from tests.auth.recording_server import Answer, Received, recording_server
 from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, MakeClient, auth_of
 
 SECRETS = {
@@ -129,14 +131,14 @@ def test_a_stranger_that_sends_us_home_gets_no_signature_for_it(
     assert ["authorization" in record.headers for record in sky.requests] == [True, False]
 
 
-@pytest.mark.parametrize("parameter", ["X-Goog-Signature", "sig", "Signature"])
-def test_a_presigned_target_is_not_signed_again(sky: ObjectServer, client: Client, parameter: str) -> None:
+@pytest.mark.parametrize("query", ["X-Goog-Credential=a&X-Goog-Signature=b%2Fc", "sv=1&sig=b%2Fc"])
+def test_a_presigned_target_is_not_signed_again(sky: ObjectServer, client: Client, query: str) -> None:
     """A redirect to a URL that is signed already is followed as it is, also on the same server."""
     sky.put("open", KEY, DATA)
     sky.public.add("open")
-    sky.inject(Fault.redirect(f"/open/{KEY}?{parameter}=a%2Fb"))
+    sky.inject(Fault.redirect(f"/open/{KEY}?{query}"))
     assert read(client, request_payer=True) == DATA[100:200]
-    assert sky.requests[1].target == f"/open/{KEY}?{parameter}=a%2Fb"
+    assert sky.requests[1].target == f"/open/{KEY}?{query}"
     assert "authorization" not in sky.requests[1].headers
     assert "x-amz-request-payer" not in sky.requests[1].headers
 
@@ -212,3 +214,21 @@ def test_a_target_that_refuses_at_once_is_an_error(
     with pytest.raises(AccessDeniedError):
         read(client)
     assert (len(sky.requests), len(other_sky.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(("where", "asked"), [("?a=1&{query}", ["/x?a=1"]), ("/{query}", [])])
+def test_an_echoed_sas_does_not_reach_a_stranger(
+    where: str, asked: list[str], make_client: MakeClient
+) -> None:
+    """What a server makes of a URL with our SAS is read without it, or not at all."""
+
+    def echo(request: Received) -> Answer:
+        query = request.path.partition("?")[2].rpartition("&")[2]
+        return Answer(302, {"Location": f"{stranger.url}/x{where.format(query=query)}"})
+
+    with recording_server(lambda request: Answer(403)) as stranger, recording_server(echo) as home:
+        client = make_client(auth=AzureAuth(sas_token=SAS))
+        with pytest.raises(StorageError, match="403" if asked else "made of one of ours"):
+            read(client, f"{home.url}/c/b")
+        assert "sig=" in home.requests[0].path
+        assert [request.path for request in stranger.requests] == asked

@@ -1,0 +1,327 @@
+"""RemoteFile: an object as a file, for code that was never written for the cloud.
+
+What to fetch, and when, is decided in `prefetch`; what is kept, in `block_cache`. Here is what a file
+is: a position, and the ways of reading that `io` names.
+"""
+
+from __future__ import annotations
+
+import io
+import operator
+import os
+import threading
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from astro_cloud.forking import restart_after_fork
+from astro_cloud.storage.block_cache import BlockCache, ObjectReader
+from astro_cloud.storage.prefetch import Prefetcher
+
+__all__ = ["CACHE_SIZE", "RemoteFile"]
+
+CACHE_SIZE = 32 << 20
+"""Bytes that a file keeps at most, unless told otherwise."""
+_FARTHEST = 8 << 20
+_LONG = 1 << 26
+_LINE, _LONGEST_LINE = 128, 1 << 14
+_PROBES = 32
+
+
+class Closeable(Protocol):
+    """What a file may own: a client, an open file."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+class RemoteFile(io.RawIOBase):
+    """A seekable binary file over one version of an object, that thinks ahead.
+
+    It behaves as `io.BytesIO` does, but cannot be written. A read returns all that was asked for, unless
+    the object ends. Small reads fetch the 64 KiB about them; reading on, and reads a constant stride
+    apart, have what follows fetched in the background; anything else costs what it reads. Made by
+    `astro_cloud.open`.
+
+    Any number of threads may use one file; `pread` is for them, as the others share one position. A
+    pickle holds the location, the version and the position, and no bytes; a forked process reads on,
+    with a cache of its own.
+
+    Parameters
+    ----------
+    source : PinnedObject or LocalObject
+        What is read; nothing is read yet.
+    cache_size : int
+        Bytes kept at most, what is fetched ahead included; 0 keeps none and fetches nothing ahead. Reads
+        longer than a quarter of it go straight to the caller.
+    closes : optional
+        Closed with the file, by its ``close()``.
+
+    Notes
+    -----
+    Reading raises `StorageError` and its kinds, or `CredentialsError`; never an EOFError, nor, but for
+    a closed file and wrong arguments, a ValueError, which readers take for the end of the data.
+    """
+
+    def __init__(
+        self, source: ObjectReader, *, cache_size: int = CACHE_SIZE, closes: Closeable | None = None
+    ) -> None:
+        self._cache = BlockCache(source, cache_size)
+        self._source = source
+        self._closes = closes
+        self._position = 0
+        self._start()
+
+    def _start(self) -> None:
+        """Let no other thread be reading, and no habit be known."""
+        restart_after_fork(self, RemoteFile._start)
+        self._turn = threading.RLock()
+        self._learning = threading.Lock()
+        limit = min(_FARTHEST, self._cache.largest)
+        self._prefetcher = Prefetcher(limit=limit, block=self._cache.block)
+
+    def __repr__(self) -> str:
+        return f"<RemoteFile {self.name}{' (closed)' if self.closed else ''}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._source, self._cache.size, self._closes, self.tell())
+
+    @property
+    def name(self) -> str:
+        """The location as the user wrote it."""
+        return self._source.name
+
+    @property
+    def mode(self) -> str:
+        """Always ``"rb"``."""
+        return "rb"
+
+    @property
+    def location(self) -> Any:
+        """What is read: a `Location`."""
+        return self._source.location
+
+    @property
+    def version(self) -> Any:
+        """What tells the version that is read from others; None before the first read."""
+        return self._source.version
+
+    @property
+    def size(self) -> int:
+        """Size of the object in bytes; the first block is read if nothing was, to learn it."""
+        self._checkClosed()
+        if self._source.size is None:
+            self._bytes(0, 1)
+        size = self._source.size
+        return size if size is not None else self._found_end()
+
+    def readable(self) -> bool:
+        """Tell whether the file can be read: always."""
+        self._checkClosed()
+        return True
+
+    def seekable(self) -> bool:
+        """Tell whether the position can be changed: always."""
+        self._checkClosed()
+        return True
+
+    def writable(self) -> bool:
+        """Tell whether the file can be written: never."""
+        self._checkClosed()
+        return False
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        self._checkClosed()
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Change the position, also beyond the end, and return it.
+
+        Parameters
+        ----------
+        offset : int
+            Bytes.
+        whence : {0, 1, 2}
+            From the start, from the position, or from the end. Before the start is 0 for the latter two.
+
+        Raises
+        ------
+        ValueError
+            If `offset` is negative, from the start; or for another `whence`.
+        """
+        self._checkClosed()
+        offset = operator.index(offset)
+        with self._turn:
+            if whence == os.SEEK_SET:
+                if offset < 0:
+                    raise ValueError(f"negative seek value {offset}")
+                self._position = offset
+            elif whence == os.SEEK_CUR:
+                self._position = max(0, self._position + offset)
+            elif whence == os.SEEK_END:
+                self._position = max(0, self.size + offset)
+            else:
+                raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
+            return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read that many bytes from the position on; fewer only at the end; all of them for -1."""
+        self._checkClosed()
+        size = -1 if size is None else operator.index(size)
+        with self._turn:
+            data = self._bytes(self._position, size) if size >= 0 else self._rest(self._position)
+            self._position += len(data)
+            return data
+
+    def readall(self) -> bytes:
+        """Read all from the position on."""
+        return self.read(-1)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a writable buffer until it is full, or the object ends; return the bytes read."""
+        self._checkClosed()
+        with self._turn, memoryview(buffer) as view:
+            if view.readonly:
+                raise TypeError("readinto() wants a writable buffer, not one that is read-only")
+            count = self._into(self._position, view.cast("B")) if view.nbytes else 0
+            self._position += count
+            return count
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read up to and with the next newline, at most `size` bytes if that is not negative."""
+        self._checkClosed()
+        left = -1 if size is None else operator.index(size)
+        line, ask = b"", _LINE
+        with self._turn:
+            while left:
+                part = self._bytes(self._position, ask if left < 0 else min(ask, left))
+                part = part[: part.find(b"\n") + 1 or len(part)]
+                self._position += len(part)
+                line += part
+                if not part or part.endswith(b"\n"):
+                    break
+                left = max(0, left - len(part)) if left > 0 else left
+                ask = min(2 * ask, _LONGEST_LINE)
+        return line
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Read bytes [offset, offset + length), cut at the object's end; leave the position alone.
+
+        Raises
+        ------
+        ValueError
+            If either is negative.
+        StorageError
+            If they cannot be read.
+        """
+        self._checkClosed()
+        if offset < 0 or length < 0:
+            raise ValueError(f"cannot read {length} bytes at {offset}: neither may be negative")
+        return self._bytes(offset, length)
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Begin to fetch byte ranges [start, stop) at once, in the background, and keep them for reading.
+
+        As much as the cache holds, from the smallest offset on; the rest is left out. A failure shows
+        when the bytes are read.
+
+        Raises
+        ------
+        ValueError
+            Unless 0 <= start < stop for every range.
+        """
+        self._checkClosed()
+        ranges = list(ranges)
+        for start, stop in ranges:
+            if not 0 <= start < stop:
+                raise ValueError(f"bytes [{start}, {stop}) cannot be fetched: 0 <= start < stop must hold")
+        self._cache.fetch_ahead(_joined(ranges))
+
+    def close(self) -> None:
+        """Forget what was read, and close what the file owns; harmless if done before."""
+        if not self.closed and hasattr(self, "_cache"):  # closed by the destructor of a half made file
+            self._cache.close()
+            if getattr(self, "_closes", None) is not None:
+                self._closes.close()  # type: ignore[union-attr]
+        super().close()
+
+    def _bytes(self, start: int, length: int) -> bytes:
+        length = self._clipped(start, length)
+        if not length:
+            return b""
+        if length > self._cache.largest:
+            data: bytes = self._source.read_ranges([(start, start + length)])[0]
+            return data
+        pieces = self._pieces(start, start + length)
+        return pieces[0].tobytes() if len(pieces) == 1 else b"".join(pieces)
+
+    def _into(self, start: int, view: memoryview) -> int:
+        length = self._clipped(start, len(view))
+        if not length:
+            return 0
+        if length > self._cache.largest:
+            return len(self._source.read_ranges([(start, start + length)], into=[view[:length]])[0])
+        filled = 0
+        for piece in self._pieces(start, start + length):
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
+
+    def _pieces(self, start: int, stop: int) -> list[memoryview]:
+        """Read through the cache, and let what it teaches be fetched ahead."""
+        with self._learning:
+            foresight = self._prefetcher.saw(start, stop)
+        pieces = self._cache.read(start, stop, alone=foresight.alone, ahead=foresight.ranges)
+        self._checkClosed()  # by another thread, which left too little for this one
+        return pieces
+
+    def _clipped(self, start: int, length: int) -> int:
+        """Cut a long read at the end, where it is known; the cache cuts the others."""
+        if length <= self._cache.largest or (end := self._cache.end) is None:
+            return length
+        return min(length, max(0, end - start))
+
+    def _rest(self, start: int) -> bytes:
+        """Read to the object's end, wherever that is."""
+        parts = [self._bytes(start, 1)] if self._cache.end is None else []
+        start += sum(map(len, parts))
+        if self._source.size is not None:
+            rest = self._bytes(start, max(0, self._source.size - start))
+            return b"".join([*parts, rest])
+        while part := self._bytes(start, _LONG):
+            parts.append(part)
+            start += len(part)
+        return b"".join(parts)
+
+    def _found_end(self) -> int:
+        """Search for the end of an object whose server does not tell: which bytes are there."""
+        there, absent = -1, self._cache.end
+        while absent is None or absent - there > 1:
+            if absent is None:
+                points = [(there + 1) + (1 << power) for power in range(16, 16 + _PROBES)]
+            else:
+                points = list(range(there + 1, absent, -(-(absent - there) // _PROBES)))
+            parts = self._source.read_ranges([(point, point + 1) for point in points])
+            if self._source.size is not None:
+                return self._source.size
+            there = max([there, *(point for point, part in zip(points, parts, strict=True) if part)])
+            beyond = [point for point, part in zip(points, parts, strict=True) if not part]
+            absent = min(beyond, default=absent)
+        return absent
+
+
+def _again(source: ObjectReader, cache_size: int, closes: Closeable | None, position: int) -> RemoteFile:
+    file = RemoteFile(source, cache_size=cache_size, closes=closes)
+    file.seek(position)
+    return file
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the ranges in the order of their bytes, those that touch or overlap as one."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+        else:
+            joined.append((start, stop))
+    return joined
