@@ -151,7 +151,7 @@ def _azure_reader() -> RecordReader:
 
 def _azure_page(read: RecordReader) -> Page:
     return Page(
-        [_azure_entry(found) for kind, found in read.records if kind == "Blob"],
+        [_azure_entry(found) for kind, found in read.records if kind == "Blob" and not _is_folder(found)],
         [_azure_name(found) for kind, found in read.records if kind == "BlobPrefix"],
         read.fields.get("NextMarker") or None,
     )
@@ -166,6 +166,11 @@ def _azure_entry(found: Mapping[str, str]) -> Entry:
         found.get("VersionId") or None,
         found.get("Properties/Content-Type") or None,
     )
+
+
+def _is_folder(found: Mapping[str, str]) -> bool:
+    """Tell a folder of an account with a hierarchical namespace, which lists them among the blobs."""
+    return found.get("Properties/ResourceType") == "directory"
 
 
 def _azure_name(found: Mapping[str, str]) -> str:

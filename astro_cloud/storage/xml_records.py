@@ -13,6 +13,7 @@ from xml.parsers import expat
 __all__ = ["Record", "RecordReader"]
 
 _DEPTH = 16
+_RECORDS = 100_000  # S3 sends 1,000 at most, Azure 5,000, fake-gcs-server all there are
 
 Record = tuple[str, dict[str, str]]
 """An element's name, and the texts of the elements in it, by their path: ``Properties/Etag``.
@@ -78,6 +79,8 @@ class RecordReader:
             raise ValueError(f"its elements are nested more than {_DEPTH} deep")
         if not self._record_depth and local in self._kinds:
             self._record_depth = len(self._path)
+            if len(self.records) == _RECORDS:
+                raise ValueError(f"it has more than {_RECORDS} entries")
             self.records.append((local, {}))
         self._text.clear()
         self._is_leaf = True

@@ -33,6 +33,7 @@ AZURE_PAGE = """\ufeff<?xml version="1.0" encoding="utf-8"?>
   <Last-Modified>Sat, 21 Nov 2026 16:13:12 GMT</Last-Modified><Etag>0x21BA5</Etag>
   <Content-Length>2880</Content-Length><Content-Type>application/fits</Content-Type></Properties></Blob>
 <Blob><Name Encoded="true">bell%07</Name><Properties><Content-Length>1</Content-Length></Properties></Blob>
+<Blob><Name>folder</Name><Properties><ResourceType>directory</ResourceType></Properties></Blob>
 <BlobPrefix><Name>a/</Name></BlobPrefix>
 </Blobs><NextMarker>2!80!M-</NextMarker></EnumerationResults>"""
 
@@ -62,7 +63,7 @@ def test_a_page_of_google_has_generations_and_may_not_know_the_encoding() -> Non
 
 
 def test_a_page_of_azure_is_read() -> None:
-    """A name is decoded only where it is marked; an ETag gets its quotes; a BOM is none of the document."""
+    """A name is decoded only where it is marked; an ETag gets its quotes; a folder is no object."""
     page = page_of("azure", AZURE_PAGE)
     at = datetime(2026, 11, 21, 16, 13, 12, tzinfo=UTC)
     first = Entry("a & b+%20", 2880, '"0x21BA5"', at, "2026-11-21T16:13:12.1Z", "application/fits")
@@ -98,6 +99,7 @@ EXTERNAL = '<!DOCTYPE ListBucketResult SYSTEM "file:///etc/passwd"><ListBucketRe
         (S3_PAGE[:-10], "not XML"),
         ("<Error><Code>NoSuchBucket</Code></Error>", "it is <Error>"),
         ("<ListBucketResult>" + "<a>" * 20 + "</a>" * 20 + "</ListBucketResult>", "nested"),
+        ("<ListBucketResult>" + "<Contents/>" * 100_001, "more than 100000 entries"),
         (S3_PAGE.replace("<Size>5497558138880</Size>", ""), "no Size"),
         (S3_PAGE.replace("5497558138880", "-1"), "size is '-1'"),
         (S3_PAGE.replace("5497558138880", "٣"), "size is"),
@@ -105,6 +107,7 @@ EXTERNAL = '<!DOCTYPE ListBucketResult SYSTEM "file:///etc/passwd"><ListBucketRe
         (S3_PAGE.replace("%C3%A9", "%FF"), "decode"),
         (S3_PAGE.replace("<NextContinuationToken>1/+==</NextContinuationToken>", ""), "how to go on"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_what_is_no_page_is_refused(text: str, says: str) -> None:
     """HTML, JSON, truncated XML, entities, and pages that contradict themselves are errors."""
