@@ -50,10 +50,14 @@ class Gate:
             If the work is given up meanwhile.
         """
         with self._changed:
-            while self._inside >= int(self._limit):
-                self._changed.wait(None if stop is None else _POLL)
-                if stop is not None:
-                    stop.check()
+            try:
+                while self._inside >= int(self._limit):
+                    self._changed.wait(None if stop is None else _POLL)
+                    if stop is not None:
+                        stop.check()
+            except BaseException:
+                self._changed.notify()  # who leaves may have called us: the turn is another's
+                raise
             self._inside += 1
             return self._slowed
 
