@@ -76,10 +76,10 @@ class Waiting:
     def __init__(self, gate: Gate, stop: Stop | None = None) -> None:
         self.outcome: BaseException | int | None = None
         self._gate, self._stop = gate, stop
-        before = len(gate._changed._waiters)  # type: ignore[attr-defined]
+        before = len(gate._waiting)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        while len(gate._changed._waiters) == before and self.thread.is_alive():  # type: ignore[attr-defined]
+        while len(gate._waiting) == before and self.thread.is_alive():
             pass
 
     def _run(self) -> None:
@@ -102,6 +102,19 @@ def test_who_finds_it_full_waits_for_who_leaves() -> None:
     gate.leave()
     gate.speed_up()
     assert (first.result(), second.result()) == (1, 1)
+
+
+def test_who_waits_longest_goes_next() -> None:
+    """A turn is handed over: who left and comes again does not overtake who waits."""
+    gate = Gate(1)
+    gate.enter()
+    first = Waiting(gate)
+    gate.leave()
+    again = Waiting(gate)
+    assert first.result() == 0
+    assert again.thread.is_alive()
+    gate.leave()
+    assert again.result() == 0
 
 
 def test_who_gives_up_leaves_the_turn_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
