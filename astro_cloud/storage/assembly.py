@@ -65,7 +65,7 @@ class Assembly:
     size : int or None
         Of the object, if known: nothing behind its end is asked for. Otherwise every segment is read
         by one request.
-    connections, gap : int
+    connections, gap, waste : int
         As `plan.plan_reads` has them.
     first : Fill, optional
         What `first_part` gave, filled: it is not read again.
@@ -84,6 +84,7 @@ class Assembly:
         size: int | None,
         connections: int,
         gap: int,
+        waste: int | None = None,
         first: Fill | None = None,
     ) -> None:
         self._ranges = ranges
@@ -98,6 +99,7 @@ class Assembly:
             [place.missing for place in self._places],
             connections=connections,
             gap=gap,
+            waste=waste,
             part=None if size is None else PART,
         )
         pieces = Counter(piece.segment for read in plan for piece in read.pieces)

@@ -59,8 +59,8 @@ class ObjectReader(Protocol):
     def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
         """Read ranges [start, stop) at once, each cut at the object's end; into buffers, if given."""
 
-    def begin(self, ranges: Sequence[tuple[int, int]]) -> Reading:
-        """Begin to read ranges in the background."""
+    def begin(self, ranges: Sequence[tuple[int, int]], *, waste: int | None = None) -> Reading:
+        """Begin to read ranges in the background; `waste` bytes may be read in vain between them."""
 
 
 class BlockCache:
@@ -237,7 +237,7 @@ class BlockCache:
         if not self._make_room(sum(span.charge for span in spans)):
             return None
         ranges = [(span.start, span.stop) for span in spans]
-        reading = self.source.begin(ranges) if queued else _Direct(self.source, ranges)
+        reading = self.source.begin(ranges, waste=self.size) if queued else _Direct(self.source, ranges)
         batch = _Batch(reading, spans, background)
         self._flying.add(batch)
         for span in spans:

@@ -114,7 +114,7 @@ class LocalObject:
             raise local_error(error, self.name) from error
         return parts
 
-    def begin(self, ranges: Sequence[tuple[int, int]]) -> Done:
+    def begin(self, ranges: Sequence[tuple[int, int]], *, waste: int | None = None) -> Done:
         """Read byte ranges at once: there is nothing to wait for. Takes what `read_ranges` takes."""
         try:
             return Done(self.read_ranges(ranges), None)

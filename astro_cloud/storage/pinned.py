@@ -103,13 +103,21 @@ class PinnedObject:
         reading.waited_for = True
         return reading.result()
 
-    def begin(self, ranges: Sequence[tuple[int, int]]) -> Reading:
+    def begin(self, ranges: Sequence[tuple[int, int]], *, waste: int | None = None) -> Reading:
         """Begin to read byte ranges in the background.
 
         Takes what `read_ranges` takes, but for buffers; what that returns or raises, `Reading.result`
         does.
+
+        Parameters
+        ----------
+        ranges : sequence of (int, int)
+            Start and stop in bytes from the object's start.
+        waste : int, optional
+            Bytes that may be read in vain between them, at most; by default as many as are wanted, or
+            4 MiB if that is more.
         """
-        return self._begin(self._assembly(checked_ranges(ranges), None, None))
+        return self._begin(self._assembly(checked_ranges(ranges), None, None, waste))
 
     def _read_one(self, start: int, stop: int) -> bytes:
         """Read what one request brings, with nothing to plan."""
@@ -120,10 +128,16 @@ class PinnedObject:
         return fill.data
 
     def _assembly(
-        self, ranges: Sequence[ByteRange], into: Sequence[memoryview] | None, first: Fill | None
+        self,
+        ranges: Sequence[ByteRange],
+        into: Sequence[memoryview] | None,
+        first: Fill | None,
+        waste: int | None = None,
     ) -> Assembly:
         connections = self._resources.gate.limit
-        return Assembly(ranges, into, size=self.size, connections=connections, gap=self.gap, first=first)
+        return Assembly(
+            ranges, into, size=self.size, connections=connections, gap=self.gap, waste=waste, first=first
+        )
 
     def _read(self, fills: Sequence[Fill]) -> None:
         read = RangeRead(self._resources, self._pin, fills)

@@ -21,6 +21,7 @@ FREE_GAP = 1 << 14
 PART = 1 << 23
 """Bytes: a range is read in parts if it is longer than two of these."""
 _WASTE = 1 << 22
+_SHORT = 1 << 19
 
 
 @dataclass(slots=True)
@@ -72,7 +73,12 @@ def segments_of(ranges: Sequence[ByteRange]) -> list[Segment]:
 
 
 def plan_reads(
-    segments: Sequence[Segment], *, connections: int, gap: int, part: int | None = PART
+    segments: Sequence[Segment],
+    *,
+    connections: int,
+    gap: int,
+    waste: int | None = None,
+    part: int | None = PART,
 ) -> list[Read]:
     """Decide which requests bring some segments soonest.
 
@@ -84,8 +90,9 @@ def plan_reads(
         Requests that can be on their way at once.
     gap : int
         Bytes that take as long to read as a request takes. Segments as near as that are read
-        together where requests would have to queue; at most 16 KiB apart, they are anyway. What is
-        read in vain stays below what is wanted or 4 MiB, whichever is more.
+        together where requests would have to queue; at most 16 KiB apart, they are anyway.
+    waste : int, optional
+        Bytes to read in vain, at most; by default as many as are wanted, or 4 MiB if that is more.
     part : int or None
         Bytes; longer reads than two of these are made in parts of about this size. None: never.
 
@@ -94,8 +101,8 @@ def plan_reads(
     list of Read
         In the order of their bytes.
     """
-    joined = _joints(segments, connections, gap)
-    longest = 2 * part if part is not None else sys.maxsize
+    joined = _joints(segments, connections, gap, waste)
+    longest = _longest_joined(segments, connections, part)
     reads: list[list[Piece]] = []
     for index, segment in enumerate(segments):
         for start, stop in _parts(segment, part):
@@ -108,21 +115,36 @@ def plan_reads(
     return [Read(tuple(pieces)) for pieces in reads]
 
 
-def _joints(segments: Sequence[Segment], connections: int, gap: int) -> set[int]:
+def _joints(segments: Sequence[Segment], connections: int, gap: int, waste: int | None) -> set[int]:
     """Return the positions of the segments to be read together with the one before."""
     gaps = sorted(
-        (after.start - before.stop, index) for index, (before, after) in enumerate(pairwise(segments), 1)
+        (after.start - before.stop, _shuffled(index), index)
+        for index, (before, after) in enumerate(pairwise(segments), 1)
     )
-    useful = sum(segment.stop - segment.start for segment in segments)
-    waste = max(useful, _WASTE)
+    if waste is None:
+        waste = max(sum(segment.stop - segment.start for segment in segments), _WASTE)
     joined: set[int] = set()
-    for width, index in gaps:
+    for width, _, index in gaps:
         queued = len(segments) - len(joined) > connections
         if width > waste or width > (gap if queued else min(gap, FREE_GAP)):
             break
         waste -= width
         joined.add(index)
     return joined
+
+
+def _shuffled(index: int) -> int:
+    """Order indices so that the first of any number of them lie evenly: steps of the golden ratio."""
+    return index * 0x9E3779B1 & 0xFFFFFFFF
+
+
+def _longest_joined(segments: Sequence[Segment], connections: int, part: int | None) -> int:
+    """Return the bytes that segments are joined up to: twice what each connection has to bring."""
+    longest = 2 * part if part is not None else sys.maxsize
+    if not segments:
+        return longest
+    share = (segments[-1].stop - segments[0].start) // connections
+    return min(longest, max(2 * share, _SHORT))
 
 
 def _parts(segment: Segment, part: int | None) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
     python -m tests.benchmarks.ranges                # all of it
     python -m tests.benchmarks.ranges cpu            # CPU per signed read of 2,880 bytes, 16 threads
     python -m tests.benchmarks.ranges many           # 1,000 ranges of 16 KiB, 30 ms, 64 connections
+    python -m tests.benchmarks.ranges section        # 1,000 rows of an image, astropy, 30 ms, 80 MB/s
     python -m tests.benchmarks.ranges soak           # 20,000 reads with 2% of the answers faulty
 
 Every contender runs in a process of its own, all in turn; imports, and the first request, are not in
@@ -25,11 +26,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.range_server import content
+from tests.benchmarks.range_server import HEADER, WIDTH, content
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
-BUCKET, KEY = "bench", "cube.fits"
+BUCKET, KEY = "bench", "image.fits"
 Read = Callable[[int, int], bytes]
 
 CPU_READS, CPU_THREADS = 4000, 16
@@ -245,6 +246,63 @@ def many(read: Callable[[], list[Any]]) -> float:
     return best * 1e3
 
 
+def rows(endpoint: str, open_image: Callable[[str], Any]) -> list[float]:
+    """Read 1,000 rows of 500 pixels; return the milliseconds, and what was asked of the server."""
+    import numpy as np
+    import requests
+
+    with open_image(endpoint):
+        pass  # whatever it imports is imported now
+    requests.get(f"{endpoint}/_counts")
+    started = time.perf_counter()
+    with open_image(endpoint) as hdul:
+        pixels = hdul[0].section[10_000:11_000, 1000:1500]
+    elapsed = time.perf_counter() - started
+    y, x = np.mgrid[10_000:11_000, 1000:1500]
+    assert np.array_equal(pixels, len(HEADER) + 8 * (y * WIDTH + x))
+    counts = requests.get(f"{endpoint}/_counts").json()
+    return [elapsed * 1e3, counts["requests"], counts["bytes"] / 1e6]
+
+
+@contextlib.contextmanager
+def image_own(endpoint: str) -> Iterator[Any]:
+    """Open the image with astropy over a file of ours."""
+    from astropy.io import fits
+
+    import astro_cloud
+
+    location = f"s3://{BUCKET}/{KEY}"
+    with (
+        client(endpoint) as own,
+        astro_cloud.open(location, client=own) as file,
+        fits.open(file) as hdul,
+    ):
+        yield hdul
+
+
+def image_fsspec(**options: Any) -> Callable[[str], Any]:
+    """Open the image with astropy over fsspec's HTTP file system."""
+
+    def open_image(endpoint: str) -> Any:
+        from astropy.io import fits
+
+        return fits.open(f"{endpoint}/{BUCKET}/{KEY}", use_fsspec=True, fsspec_kwargs=options)
+
+    return open_image
+
+
+@contextlib.contextmanager
+def image_obstore(endpoint: str) -> Iterator[Any]:
+    """Open the image with astropy over obstore's file system for fsspec."""
+    from astropy.io import fits
+    from obstore.fsspec import FsspecStore
+
+    options = {"endpoint": endpoint, "region": "us-east-1", "skip_signature": True}
+    system = FsspecStore("s3", client_options={"allow_http": True}, **options)
+    with system.open(f"{BUCKET}/{KEY}", block_size=1 << 16) as file, fits.open(file) as hdul:
+        yield hdul
+
+
 def soak(endpoint: str) -> float:
     """Read 20,000 ranges through faults; return the seconds. Every byte must be right, nothing left over."""
     started = time.perf_counter()
@@ -271,7 +329,7 @@ def open_sockets() -> int:
     return sum(link.startswith("socket:") for link in links)
 
 
-JOBS: dict[str, dict[str, Callable[[str], float]]] = {
+JOBS: dict[str, dict[str, Callable[[str], Any]]] = {
     "cpu": {
         "astro-cloud": lambda endpoint: cpu(reader_own(endpoint)),
         "astro-cloud, injected session": lambda endpoint: cpu(reader_injected(endpoint)),
@@ -288,10 +346,21 @@ JOBS: dict[str, dict[str, Callable[[str], float]]] = {
         "obstore.get_range, 64 threads": lambda endpoint: many(many_obstore_threads(endpoint)),
         "obstore.get_range_async, 64 at once": lambda endpoint: many(many_obstore_async(endpoint)),
     },
+    "section": {
+        "astropy + astro-cloud": lambda endpoint: rows(endpoint, image_own),
+        "astropy + fsspec http": lambda endpoint: rows(endpoint, image_fsspec()),
+        "astropy + fsspec http, 64 KiB": lambda endpoint: rows(endpoint, image_fsspec(block_size=1 << 16)),
+        "astropy + obstore, 64 KiB": lambda endpoint: rows(endpoint, image_obstore),
+    },
     "soak": {"astro-cloud": soak},
 }
-UNITS = {"cpu": "ms of CPU a read", "many": "ms", "soak": "s"}
-SERVERS = {"cpu": [], "many": ["--latency", "30"], "soak": ["--faulty", "2"]}
+UNITS = {"cpu": "ms of CPU a read", "many": "ms", "section": "ms; requests, MB", "soak": "s"}
+SERVERS = {
+    "cpu": [],
+    "many": ["--latency", "30"],
+    "section": ["--latency", "30", "--bandwidth", "80"],
+    "soak": ["--faulty", "2"],
+}
 
 
 # The runs
@@ -317,9 +386,8 @@ def main() -> int:
 
 @contextlib.contextmanager
 def serving(arguments: list[str]) -> Iterator[str]:
-    """Run a server in a process of its own; its file is as long as the ranges want."""
-    size = str(MANY * MANY_STRIDE)
-    command = [sys.executable, "-m", "tests.benchmarks.range_server", "--size", size, *arguments]
+    """Run a server in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.range_server", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -328,9 +396,9 @@ def serving(arguments: list[str]) -> Iterator[str]:
             server.kill()
 
 
-def rounds(job: str, endpoint: str, runs: int) -> dict[str, list[float | str]]:
+def rounds(job: str, endpoint: str, runs: int) -> dict[str, list[list[float] | str]]:
     """Run every contender once, then every one again, so that the machine's moods hit all alike."""
-    results: dict[str, list[float | str]] = {name: [] for name in JOBS[job]}
+    results: dict[str, list[list[float] | str]] = {name: [] for name in JOBS[job]}
     for _ in range(runs):
         for name, measured in results.items():
             done = subprocess.run(
@@ -339,23 +407,31 @@ def rounds(job: str, endpoint: str, runs: int) -> dict[str, list[float | str]]:
                 capture_output=True,
                 text=True,
             )
-            measured.append(json.loads(done.stdout) if done.returncode == 0 else done.stderr.strip()[-300:])
+            if done.returncode:
+                measured.append(done.stderr.strip()[-300:])
+            else:
+                figures = json.loads(done.stdout)
+                measured.append(figures if isinstance(figures, list) else [figures])
     return results
 
 
-def report(job: str, results: dict[str, list[float | str]]) -> int:
+def report(job: str, results: dict[str, list[list[float] | str]]) -> int:
     """Print medians and ratios to the first contender; return how many contenders failed."""
     print(f"\n{job} ({UNITS[job]}): median, least, most, ratio to astro-cloud")
     failures, reference = 0, None
     for name, runs in results.items():
-        figures = [figure for figure in runs if isinstance(figure, float)]
+        figures = [figures for figures in runs if isinstance(figures, list)]
         if len(figures) < len(runs):
             failures += 1
             print(f"  {name:36} failed: {next(run for run in runs if isinstance(run, str))}")
             continue
-        median = statistics.median(figures)
+        first, *others = zip(*figures, strict=True)
+        median = statistics.median(first)
         reference = reference or median
-        print(f"  {name:36} {median:8.3f} {min(figures):8.3f} {max(figures):8.3f} {median / reference:6.2f}")
+        counts = "".join(f" {statistics.median(other):9,.1f}" for other in others)
+        print(
+            f"  {name:36} {median:8.3f} {min(first):8.3f} {max(first):8.3f} {median / reference:6.2f}{counts}"
+        )
     return failures
 
 

@@ -71,7 +71,7 @@ class MemoryObject:
             buffer[: len(part)] = part
         return [buffer[: len(part)] for part, buffer in zip(parts, into, strict=True)]
 
-    def begin(self, ranges: Sequence[tuple[int, int]]) -> MemoryReading:
+    def begin(self, ranges: Sequence[tuple[int, int]], *, waste: int | None = None) -> MemoryReading:
         assert all(0 <= start < stop for start, stop in ranges)
         with self._lock:
             self.asked.append(list(ranges))
