@@ -10,6 +10,7 @@ import click
 from astro_cloud import __version__
 from astro_cloud.cli.demo import demo
 from astro_cloud.cli.headers import headers
+from astro_cloud.cli.objects import cat, ls, stat
 from astro_cloud.cli.presign import presign
 
 __all__ = ["main"]
@@ -33,6 +34,5 @@ def main() -> None:
     """FITS files in cloud object stores, with the fewest round trips and bytes."""
 
 
-main.add_command(demo)
-main.add_command(headers)
-main.add_command(presign)
+for command in (cat, demo, headers, ls, presign, stat):
+    main.add_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,8 @@ def checked_ranges(ranges: Sequence[tuple[int, int]]) -> list[ByteRange]:
     """Return the ranges; raise ValueError unless 0 <= start < stop for each."""
     for start, stop in ranges:
         format_range(start, stop)
-    return [ByteRange(start, stop) for start, stop in ranges]
+    # numpy's integers would overflow
+    return [ByteRange(operator.index(start), operator.index(stop)) for start, stop in ranges]
 
 
 def checked_buffers(into: Sequence[Any], ranges: Sequence[ByteRange]) -> list[memoryview]:
@@ -102,7 +104,7 @@ class Assembly:
         for position, place in enumerate(self._places):
             if into is not None and len(place.segment.wanted_by) == 1:
                 place.use(into[place.segment.wanted_by[0]])
-            elif pieces[position] > 1 or place.fills:
+            elif size is not None and (pieces[position] > 1 or place.fills):
                 place.use(memoryview(bytearray(place.segment.stop - place.segment.start)))
         self.reads = [
             [self._places[piece.segment].fill(piece.start, piece.stop) for piece in read.pieces]
@@ -157,4 +159,5 @@ class _Place:
     def content(self) -> memoryview | bytes:
         if self._view is not None:
             return self._view[: sum(fill.got for fill in self.fills)]
-        return self.fills[0].data
+        fills = self.fills
+        return fills[0].data if len(fills) == 1 else b"".join(fill.data for fill in fills)

@@ -87,6 +87,10 @@ class Exchange(ABC, Generic[_T]):
     def _use(self, answer: OpenAnswer) -> Outcome[_T]:
         """Judge an answer, and read the body of one that is worth it."""
 
+    def _relent(self, status: int | None) -> bool:
+        """Leave out what a server that answers so may not take; tell whether there was such."""
+        return False
+
     def run(self, stop: Stop | None = None) -> _T:
         """Ask until there is a result; raise what the last answer was otherwise.
 
@@ -161,6 +165,8 @@ class Exchange(ABC, Generic[_T]):
         self._failures += 1
         if self._failures >= settings.attempts or (retry_after or 0) > settings.retry_after_limit:
             raise error
+        if self._failures > 1:
+            self._relent(error.status)
         seconds = settings.wait_before(self._failures + 1, retry_after)
         if self._stop is not None and settings.sleep is time.sleep:
             self._stop.wait(seconds)  # as long, but it can be given up
@@ -188,7 +194,7 @@ class Exchange(ABC, Generic[_T]):
     def _answer(self, request: PreparedRequest, refusal: Refusal) -> None:
         """Choose what to ask next after a refusal, or raise."""
         target = self._target
-        if self._learn(request, refusal) or self._back_at_origin():
+        if self._learn(request, refusal) or self._back_at_origin() or self._relent(refusal.status):
             return
         denial = self._explain(refusal)
         if self._route.inferred and target.signs and refusal.status in (401, 403) and self._denial is None:
@@ -205,8 +211,11 @@ class Exchange(ABC, Generic[_T]):
         return remembered
 
     def _fail(self, error: AstroCloudError) -> None:
-        if not (isinstance(error, ObjectNotFoundError) and self._back_at_origin()):
-            raise self._denial or error
+        if isinstance(error, ObjectNotFoundError) and self._back_at_origin():
+            return
+        if isinstance(error, StorageError) and self._relent(error.status):
+            return
+        raise self._denial or error
 
     def _learn(self, request: PreparedRequest, refusal: Refusal) -> bool:
         """Let a refusal teach the auth, or name the region to ask in; each lesson once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.stop import Stop
@@ -16,7 +17,7 @@ class Gate:
     """Lets a number of requests through at once, and adapts it as TCP adapts its window.
 
     A server that asks to slow down halves the number, once for all the requests that were on their
-    way then; answers make it grow again, by one for as many answers as it is.
+    way then; answers make it grow again, by one for as many answers as it is. Who waits longest goes next.
 
     Parameters
     ----------
@@ -31,7 +32,8 @@ class Gate:
     def _start(self) -> None:
         """Be open, with nobody inside."""
         restart_after_fork(self, Gate._start)
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
         self._limit = float(self._most)
         self._inside = 0
         self._slowed = 0
@@ -49,23 +51,32 @@ class Gate:
         Stopped
             If the work is given up meanwhile.
         """
-        with self._changed:
-            while self._inside >= int(self._limit):
-                self._changed.wait(None if stop is None else _POLL)
+        with self._lock:
+            if not self._waiting and self._inside < self.limit:
+                self._inside += 1
+                return self._slowed
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            arrived = False
+            while not arrived:
+                arrived = turn.wait(None if stop is None else _POLL)
                 if stop is not None:
                     stop.check()
-            self._inside += 1
-            return self._slowed
+        except BaseException:
+            self._renounce(turn)
+            raise
+        return self._slowed
 
     def leave(self) -> None:
         """Let the next one in."""
-        with self._changed:
+        with self._lock:
             self._inside -= 1
-            self._changed.notify()
+            self._admit()
 
     def slow_down(self, entered: int) -> None:
         """Halve the number, unless it was since that request went in."""
-        with self._changed:
+        with self._lock:
             if entered == self._slowed:
                 self._slowed += 1
                 self._limit = max(1.0, self._limit / 2)
@@ -73,6 +84,21 @@ class Gate:
     def speed_up(self) -> None:
         """Take note of an answer that came without complaint."""
         if self._limit < self._most:
-            with self._changed:
+            with self._lock:
                 self._limit = min(float(self._most), self._limit + 1 / self._limit)
-                self._changed.notify()
+                self._admit()
+
+    def _admit(self) -> None:
+        """Let those in for whom there is room, in the order they came."""
+        while self._waiting and self._inside < self.limit:
+            self._inside += 1
+            self._waiting.popleft().set()
+
+    def _renounce(self, turn: threading.Event) -> None:
+        """Give up a turn, which may have come meanwhile and is another's then."""
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            else:
+                self._inside -= 1
+                self._admit()

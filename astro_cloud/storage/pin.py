@@ -21,11 +21,14 @@ class Pin:
         Where it is read.
     version : Version or None
         None before the first answer.
+    takes_if_match : bool
+        False once the server was seen to refuse If-Match; versions are compared here all the same.
     """
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.version: Version | None = None
+        self.takes_if_match = True
         self._start()
 
     def _start(self) -> None:
@@ -34,7 +37,7 @@ class Pin:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"route": self.route, "version": self.version}
+        return {"route": self.route, "version": self.version, "takes_if_match": self.takes_if_match}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)

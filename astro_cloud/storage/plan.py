@@ -101,7 +101,7 @@ def plan_reads(
         for start, stop in _parts(segment, part):
             piece = Piece(index, start, stop)
             joins = start == segment.start and index in joined
-            if joins and stop - reads[-1][0].start <= longest:
+            if joins and reads and stop - reads[-1][0].start <= longest:
                 reads[-1].append(piece)
             else:
                 reads.append([piece])

@@ -16,6 +16,7 @@ from astro_cloud.storage.resources import Resources
 __all__ = ["Fill", "RangeRead"]
 
 _CHUNK = 1 << 20
+_NO_IF_MATCH = frozenset({400, 500, 501})
 
 
 class Fill:
@@ -75,12 +76,22 @@ class RangeRead(Exchange[None]):
         self._stop_at = fills[-1].stop
         self._filling = 0
         self._may_end_here = False
+        self._may_be_conditional = True
+        self._is_conditional = False
 
     def _compose(self, request: PreparedRequest) -> None:
         request.headers["Range"] = format_range(self._at, self._stop_at)
         version = self._pin.version
-        if version is not None and version.etag is not None:
-            request.headers["If-Match"] = version.etag
+        etag = version.etag if version is not None else None
+        self._is_conditional = etag is not None and self._may_be_conditional and self._pin.takes_if_match
+        if etag is not None and self._is_conditional:
+            request.headers["If-Match"] = etag
+
+    def _relent(self, status: int | None) -> bool:
+        if status not in _NO_IF_MATCH or not self._is_conditional:
+            return False
+        self._may_be_conditional = False
+        return True
 
     def _use(self, answer: OpenAnswer) -> Outcome[None]:
         """Judge the answer; return only once all came that it promised."""
@@ -90,6 +101,7 @@ class RangeRead(Exchange[None]):
         match verdict:
             case Data(version=version):
                 pin.accept(version)
+                pin.takes_if_match &= self._may_be_conditional
                 self._accepted()
                 self._may_end_here = False
                 self._receive(answer, verdict)

@@ -221,7 +221,9 @@ class Transport:
             options = self.session.merge_environment_settings(url, {}, True, None, None)
             bundle = options["verify"]
             if origin.startswith("https:") and isinstance(bundle, str) and not os.path.exists(bundle):
-                raise StorageError(f"{origin}: there are no CA certificates at {bundle} (REQUESTS_CA_BUNDLE)")
+                raise StorageError(
+                    f"{masked(origin)}: there are no CA certificates at {bundle} (REQUESTS_CA_BUNDLE)"
+                )
             self._environment[origin] = options
         return options
 

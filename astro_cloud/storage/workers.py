@@ -18,7 +18,7 @@ from astro_cloud.storage.stop import Stop, Stopped
 
 __all__ = ["Batch", "Workers"]
 
-_IDLE = 5.0
+_IDLE = 0.5
 _FAREWELL = 1.0
 
 _T = TypeVar("_T")
@@ -90,8 +90,12 @@ class Batch(Generic[_T]):
         """Give it up; when this returns nothing of it runs any more, or will within the second."""
         if self._orphaned or self._over.is_set():
             return
-        self._fail(Stopped())
+        self.abandon()
         self._over.wait(_FAREWELL)
+
+    def abandon(self) -> None:
+        """Give it up, and wait for nothing."""
+        self._fail(Stopped())
 
     @property
     def _orphaned(self) -> bool:
@@ -129,15 +133,27 @@ class Workers:
         """Run calls in the background, as many at once as there may be threads."""
         batch = Batch(calls)
         jobs = min(len(calls), self._limit)
-        with self._changed:
-            self._closed = False
-            self._jobs.extend([batch.work] * jobs)
-            new = min(len(self._jobs) - self._idle, self._limit - self._threads)
-            for _ in range(new):
-                self._threads += 1
-                threading.Thread(target=self._serve, name="astro-cloud", daemon=True).start()
-            self._changed.notify(jobs)
+        try:
+            with self._changed:
+                self._closed = False
+                self._jobs.extend([batch.work] * jobs)
+                new = min(len(self._jobs) - self._idle, self._limit - self._threads)
+                for _ in range(new):
+                    self._add_thread()
+                self._changed.notify(jobs)
+        except BaseException:  # an interrupt, or no thread at all
+            batch.abandon()
+            raise
         return batch
+
+    def _add_thread(self) -> None:
+        self._threads += 1
+        try:
+            threading.Thread(target=self._serve, name="astro-cloud", daemon=True).start()
+        except RuntimeError:  # the system allows no more: those there are do the work
+            self._threads -= 1
+            if not self._threads:
+                raise
 
     def close(self) -> None:
         """End the threads, once they have no more to do; new ones are started if needed."""
