@@ -3,6 +3,7 @@
 Whatever opens files through fsspec (pandas, xarray, dask, astropy) reads our locations by these names:
 the location as `astro_cloud.open` takes it, with ``astro+`` before it. Needs the extra ``fsspec``; the
 names are registered by entry points. It computes nothing: every method is a call of the storage tier.
+One long class, as fsspec has it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 from functools import lru_cache
 from glob import has_magic
 from itertools import accumulate
-from typing import Any, ClassVar, Literal, NoReturn, Protocol
+from typing import Any, ClassVar, Literal, NoReturn
 
 try:
     from fsspec.callbacks import DEFAULT_CALLBACK, Callback
@@ -25,14 +26,23 @@ except ImportError as error:
 
 from astro_cloud.auth.providers import Anonymous
 from astro_cloud.exceptions import AstroCloudError, InvalidLocationError, ObjectNotFoundError, StorageError
-from astro_cloud.storage import Client, CommonPrefix, Location, ObjectInfo, RemoteFile, Settings
+from astro_cloud.storage import (
+    Client,
+    CommonPrefix,
+    Location,
+    ObjectInfo,
+    PinnedObject,
+    RemoteFile,
+    Settings,
+)
+from astro_cloud.storage.local import LocalObject
 from astro_cloud.storage.opening import open as open_file
 from astro_cloud.storage.remote_file import CACHE_SIZE
+from astro_cloud.storage.slices import Bounds, SlicesReading, begin_slices, read_slice
 
 __all__ = ["AzureFileSystem", "GoogleFileSystem", "HTTPFileSystem", "HTTPSFileSystem", "S3FileSystem"]
 
 Info = dict[str, Any]
-Bounds = tuple[int | None, int | None]
 
 _URLS = ("https://", "http://")
 _OF_FSSPEC = {"asynchronous", "loop", "use_listings_cache", "listings_expiry_time", "max_paths"}
@@ -119,9 +129,16 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return f"<{type(self).__name__} astro+{self.scheme}://>"
 
     def to_dict(self, **options: Any) -> dict[str, Any]:
-        """Describe the file system for JSON, which has no place for an auth or a client: `TypeError`."""
-        if self._access["auth"] is not None or "client" in self.storage_options:
-            raise TypeError("a file system with an auth or a client is not written as JSON: pickle it")
+        """Describe the file system for JSON, which has no place for secrets.
+
+        Raises
+        ------
+        TypeError
+            If the file system was given an auth, a client, or an endpoint with a password.
+        """
+        given = self.storage_options
+        if given.get("auth") or given.get("client") or "@" in (given.get("endpoint_url") or ""):
+            raise TypeError("a file system with an auth, client or password has no JSON: pickle it")
         described: dict[str, Any] = super().to_dict(**options)
         return described
 
@@ -145,18 +162,13 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """
         path = self._strip_protocol(path)
         place = self._place(path)
-        if place.key != "":
-            with suppress(ObjectNotFoundError):
-                found = self._client.stat(self._location(path), **self._access)
-                if not _marks_folder(found):
-                    return _described(path, found)
+        if (found := self._object(path, place)) is not None:
+            return found
         if place.key == "" or _can_be_listed(place):
             first = next(self._listed(path, page_size=1), None)
             if first is not None or place.key == "":
                 return _folder(self._folder_name(path))
-        raise ObjectNotFoundError(
-            f"{place}: there is no such object, and nothing under it", location=place.text
-        )
+        raise _absent(place)
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
         """List a folder, or describe the one object there is: an `info` each or, unless `detail`, names.
@@ -171,14 +183,15 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
             If it cannot be told.
         """
         path = self._strip_protocol(path)
-        place, found, entries = self._place(path), False, []
+        place, listed = self._place(path), []
         if _can_be_listed(place) or path.endswith("/"):
-            for entry in self._listed(path):
-                found = True
-                if not _marks_folder(entry):
-                    entries.append(self._entry(path, entry))
-        if not found and place.key != "":
-            entries = [self.info(path)]
+            listed = list(self._listed(path))
+        entries = [self._described(name, entry) for name, entry in listed if not _marks_folder(entry)]
+        if not listed and place.key != "":
+            found = self._object(path, place)
+            if found is None:
+                raise _absent(place)
+            entries = [found]
         return entries if detail else [entry["name"] for entry in entries]
 
     def find(
@@ -200,15 +213,13 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
             )
         found: dict[str, Info] = {}
         place = self._place(path)
-        for entry in self._listed(path, delimiter=None) if _can_be_listed(place) else ():
+        for name, entry in self._listed(path, delimiter=None) if _can_be_listed(place) else ():
             if withdirs:
-                found |= {name: _folder(name) for name in self._folders_of(path, entry)}
+                found |= {folder: _folder(folder) for folder in self._folders_of(path, name)}
             if not _marks_folder(entry):
-                info = self._entry(path, entry)
-                found[info["name"]] = info
-        if not found and place.key != "":
-            with suppress(ObjectNotFoundError):
-                found = {path: _described(path, self._client.stat(self._location(path), **self._access))}
+                found[name] = self._described(name, entry)
+        if not found and (info := self._object(path, place)) is not None:
+            found[path] = info
         return {name: found[name] for name in sorted(found)} if detail else sorted(found)
 
     def walk(
@@ -275,12 +286,7 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
         """Return bytes [start, end) of an object; negative ones count from its end."""
-        path, bounds = self._strip_protocol(path), (start, end)
-        if _is_range(bounds):
-            source = self._client.pin(self._location(path), **self._access)
-            data: bytes = source.read_ranges([_range(bounds)])[0]
-            return data
-        return self._slices(path, [bounds])[0]
+        return read_slice(self._pin(self._strip_protocol(path)), (start, end))
 
     def cat_ranges(
         self,
@@ -309,7 +315,7 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         places: dict[str, list[int]] = {}
         for place, (path, _) in enumerate(zip(paths, bounds, strict=True)):
             places.setdefault(self._strip_protocol(path), []).append(place)
-        readings: list[_Reading] = []
+        readings: list[SlicesReading | AstroCloudError] = []
         results: list[Any] = [b""] * count
         try:
             for path, wanted in places.items():
@@ -319,7 +325,8 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
                     results[place] = part
         except BaseException:
             for reading in reversed(readings):  # first those that have not begun
-                reading.cancel()
+                if not isinstance(reading, AstroCloudError):
+                    reading.cancel()
             raise
         return results
 
@@ -378,18 +385,14 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
     mkdir = makedirs = rmdir = touch = _refuse
     pipe_file = put_file = cp_file = mv = rm = rm_file = _rm = _refuse
 
-    def _begin(self, path: str, bounds: list[Bounds]) -> _Reading:
-        if all(map(_is_range, bounds)):
-            with suppress(AstroCloudError):  # it is raised again when the bytes are waited for
-                source = self._client.pin(self._location(path), **self._access)
-                return source.begin([_range(one) for one in bounds])
-        return _Later(lambda: self._slices(path, bounds))
+    def _pin(self, path: str) -> PinnedObject | LocalObject:
+        return self._client.pin(self._location(path), **self._access)
 
-    def _slices(self, path: str, bounds: list[Bounds]) -> list[bytes]:
-        """Read what cannot be asked for before the size is known."""
-        with self._open(path) as file:
-            ranges = [slice(*one).indices(file.size)[:2] for one in bounds]
-            return [file.pread(start, max(0, stop - start)) for start, stop in ranges]
+    def _begin(self, path: str, bounds: list[Bounds]) -> SlicesReading | AstroCloudError:
+        try:
+            return begin_slices(self._pin(path), bounds)
+        except AstroCloudError as error:
+            return error
 
     # Names
 
@@ -399,27 +402,37 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _place(self, path: str) -> Location:
         return Location.parse(self._location(path), self._client.settings, prefix=True)
 
+    def _object(self, path: str, place: Location) -> Info | None:
+        """Describe an object; None if there is none, or if it stands for a folder."""
+        if place.key == "":
+            return None
+        with suppress(ObjectNotFoundError):
+            found = self._client.stat(self._location(path), **self._access)
+            if not _marks_folder(found):
+                return self._described(path, found)
+        return None
+
     def _listed(
         self, path: str, *, delimiter: str | None = "/", page_size: int | None = None
-    ) -> Iterator[ObjectInfo | CommonPrefix]:
-        """List what is under a folder, given as a `Location`: no character of a key is a pattern."""
+    ) -> Iterator[tuple[str, ObjectInfo | CommonPrefix]]:
+        """Yield what is under a folder, with its name."""
         place = self._place(path)
+        before = path.removesuffix(place.key or "").rstrip("/")
         if place.key and not place.key.endswith("/"):
             place = place.with_key(place.key + "/")
-        return self._client.list_objects(place, delimiter=delimiter, page_size=page_size, **self._access)
+        # Listed as a Location: no character of it is a pattern.
+        for entry in self._client.list_objects(
+            place, delimiter=delimiter, page_size=page_size, **self._access
+        ):
+            there = entry.location
+            url = there.text.startswith(_URLS)
+            yield self._strip_protocol(there.url) if url else f"{before}/{there.key}", entry
 
-    def _name(self, path: str, location: Location) -> str:
-        """Name what was listed under `path`."""
-        if location.text.startswith(_URLS):
-            return str(self._strip_protocol(location.url))
-        before = path.removesuffix(self._place(path).key or "").rstrip("/")
-        return f"{before}/{location.key}"
-
-    def _entry(self, path: str, entry: ObjectInfo | CommonPrefix) -> Info:
-        name = self._name(path, entry.location)
-        return (
-            _folder(self._folder_name(name)) if isinstance(entry, CommonPrefix) else _described(name, entry)
-        )
+    def _described(self, name: str, entry: ObjectInfo | CommonPrefix) -> Info:
+        if isinstance(entry, CommonPrefix):
+            return _folder(self._folder_name(name))
+        about = {"ETag": entry.etag, "LastModified": entry.last_modified}
+        return {"name": name, "size": entry.size, "type": "file", **about}
 
     def _folder_name(self, name: str) -> str:
         """Take the slash off a folder's name, where it means the same without."""
@@ -428,12 +441,11 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return name
         return short
 
-    def _folders_of(self, path: str, entry: ObjectInfo | CommonPrefix) -> Iterator[str]:
+    def _folders_of(self, path: str, name: str) -> Iterator[str]:
         """Name the folders that an object under `path` is in, from `path` on."""
         top = self._folder_name(path)
         yield top
         inside = top if top.endswith("/") else f"{top}/"
-        name = self._name(path, entry.location)
         if name.startswith(inside):
             folders = accumulate(name[len(inside) :].split("/")[:-1], "{}/{}".format)
             yield from (inside + folder for folder in folders if folder and not folder.endswith("/"))
@@ -481,30 +493,16 @@ class HTTPFileSystem(_AstroFileSystem):
     scheme, protocol = "http", "astro+http"
 
 
-class _Reading(Protocol):
-    def result(self) -> list[bytes]: ...
-
-    def cancel(self) -> None: ...
-
-
-class _Later:
-    """What is read when somebody waits for it."""
-
-    def __init__(self, read: Callable[[], list[bytes]]) -> None:
-        self.result = read
-
-    def cancel(self) -> None:
-        """Do nothing: it has not begun."""
-
-
 @lru_cache(maxsize=16)
 def _shared_client(settings: Settings, anonymous: bool) -> Client:
     """Return one client for all file systems with these settings, so that they share connections."""
     return Client(auth=Anonymous() if anonymous else None, settings=settings)
 
 
-def _outcome(reading: _Reading, count: int, on_error: str) -> Iterable[Any]:
+def _outcome(reading: SlicesReading | AstroCloudError, count: int, on_error: str) -> Iterable[Any]:
     try:
+        if isinstance(reading, AstroCloudError):
+            raise reading
         return reading.result()
     except Exception as error:
         if on_error != "return":
@@ -514,16 +512,6 @@ def _outcome(reading: _Reading, count: int, on_error: str) -> Iterable[Any]:
 
 def _for_each(bounds: int | Sequence[int | None] | None, count: int) -> list[int | None]:
     return [bounds] * count if bounds is None or isinstance(bounds, int) else list(bounds)
-
-
-def _is_range(bounds: Bounds) -> bool:
-    """Tell whether bounds mean the same for an object of any size, and some bytes."""
-    start, end = bounds
-    return end is not None and 0 <= (start or 0) < end
-
-
-def _range(bounds: Bounds) -> tuple[int, int]:
-    return bounds[0] or 0, bounds[1] or 0
 
 
 def _can_be_listed(place: Location) -> bool:
@@ -544,15 +532,9 @@ def _unless_absent(error: OSError) -> None:
         raise error
 
 
+def _absent(place: Location) -> ObjectNotFoundError:
+    return ObjectNotFoundError(f"{place}: there is no such object, and nothing under it", location=place.text)
+
+
 def _folder(name: str) -> Info:
     return {"name": name, "size": 0, "type": "directory"}
-
-
-def _described(name: str, info: ObjectInfo) -> Info:
-    return {
-        "name": name,
-        "size": info.size,
-        "type": "file",
-        "ETag": info.etag,
-        "LastModified": info.last_modified,
-    }

@@ -323,6 +323,21 @@ def test_other_names_of_a_bucket(object_server: ObjectServer, options: dict[str,
     assert fs.cat(f"astro+http://{root}/sky/two%20words/50%25.fits") == b"x"
 
 
+def test_what_asking_costs(object_server: ObjectServer, fs: Any) -> None:
+    """One request for an object, one more for a folder; reading a known range asks for nothing else."""
+    for ask, requests in (
+        (lambda: fs.info("sky/data"), 1),
+        (lambda: fs.info("sky/night"), 2),
+        (lambda: fs.ls("sky/night"), 1),
+        (lambda: fs.find("sky", withdirs=True), 1),
+        (lambda: fs.cat_file("sky/data", 10, 20), 1),
+        (lambda: fs.open("sky/data"), 1),
+    ):
+        object_server.clear()
+        ask()
+        assert len(object_server.requests) == requests
+
+
 # Bytes
 
 
@@ -340,10 +355,16 @@ def test_other_names_of_a_bucket(object_server: ObjectServer, options: dict[str,
         (10**9, 10**9 + 1),
     ],
 )
-def test_cat_file_cuts_as_slices_do(fs: Any, bounds: tuple[int | None, int | None]) -> None:
-    """Negative bounds count from the end; what lies beyond it is empty."""
+def test_cat_file_cuts_as_slices_do(
+    object_server: ObjectServer, fs: Any, bounds: tuple[int | None, int | None]
+) -> None:
+    """Negative bounds count from the end; what lies beyond is empty, also if the server tells no size."""
     assert fs.cat_file("sky/data", *bounds) == DATA[slice(*bounds)]
     assert fs.cat_ranges(["sky/data"], *bounds) == [DATA[slice(*bounds)]]
+    object_server.put("sky", "nothing", b"")
+    assert fs.cat_file("sky/nothing", *bounds) == b""
+    object_server.inject(Fault.unknown_total(), times=None)
+    assert fs.cat_file("sky/data", *bounds) == DATA[slice(*bounds)]
 
 
 def test_cat_head_tail(fs: Any) -> None:
@@ -369,7 +390,10 @@ def test_errors_of_cat(fs: Any) -> None:
     assert isinstance(found["sky/none"], ObjectNotFoundError)
 
 
-def test_cat_ranges_reads_all_objects_at_once(object_server: ObjectServer, fs: Any) -> None:
+@pytest.mark.parametrize(("start", "end"), [(4, 100), (4, None), (None, None), (-3, None)])
+def test_cat_ranges_reads_all_objects_at_once(
+    object_server: ObjectServer, fs: Any, start: int | None, end: int | None
+) -> None:
     """No object waits for another's answer: the server answers none before it is asked for all."""
     paths = [f"sky/many/{number}" for number in range(12)]
     for path in paths:
@@ -381,7 +405,8 @@ def test_cat_ranges_reads_all_objects_at_once(object_server: ObjectServer, fs: A
         return serve()
 
     object_server.inject(Fault("together", together), times=len(paths))
-    assert fs.cat_ranges(paths, 4, 100) == [path[4:].encode() for path in paths]
+    assert fs.cat_ranges(paths, start, end) == [path.encode()[start:end] for path in paths]
+    assert len(object_server.requests) == len(paths)
 
 
 def test_cat_ranges_in_the_order_asked_for(object_server: ObjectServer, fs: Any) -> None:
@@ -574,10 +599,15 @@ def test_secrets_are_not_shown() -> None:
     fs = S3FileSystem(auth=auth)
     for text in (repr(fs), str(fs), fs._fs_token, str(fs.__dask_tokenize__()), repr(fs.storage_options)):
         assert SECRET not in text
-    for given in ({"auth": auth}, {"auth": ("user", SECRET)}, {"client": Client(auth=auth)}):
+    for given in (
+        {"auth": auth},
+        {"auth": ("user", SECRET)},
+        {"client": Client(auth=auth)},
+        {"endpoint_url": f"https://user:{SECRET[:10]}@s3.example"},
+    ):
         with pytest.raises(TypeError, match="pickle it") as raised:
             S3FileSystem(**given).to_json()
-        assert SECRET not in str(raised.value)
+        assert SECRET not in f"{raised.value} {S3FileSystem(**given)!r}"
     plain = S3FileSystem(region="eu-west-1", request_payer=True)
     assert fsspec.AbstractFileSystem.from_json(plain.to_json()) == plain
 
@@ -663,6 +693,12 @@ def test_a_web_server(caddy_server: RunningWebServer, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["here"]
     with pytest.raises(InvalidLocationError, match="no way to list"):
         fs.ls(store.root)
+    signed = "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=me&X-Amz-Signature=5ec2e7"
+    assert fs.cat(there + signed) == b"found"
+    assert fs.exists(there + signed)
+    with pytest.raises(ObjectNotFoundError) as raised:
+        fs.info(missing + signed)
+    assert "5ec2e7" not in str(raised.value)
     with fsspec.open(f"astro+{there}", "r") as file:
         assert file.read() == "found"
 
