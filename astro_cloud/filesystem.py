@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from glob import has_magic
@@ -38,7 +38,7 @@ from astro_cloud.storage import (
 from astro_cloud.storage.local import LocalObject
 from astro_cloud.storage.opening import open as open_file
 from astro_cloud.storage.remote_file import CACHE_SIZE
-from astro_cloud.storage.slices import Bounds, SlicesReading, begin_slices, read_slice
+from astro_cloud.storage.slices import Bounds, SlicesReading, read_slice
 
 __all__ = ["AzureFileSystem", "GoogleFileSystem", "HTTPFileSystem", "HTTPSFileSystem", "S3FileSystem"]
 
@@ -320,9 +320,12 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         try:
             for path, wanted in places.items():
                 readings.append(self._begin(path, [bounds[place] for place in wanted]))
+            for reading in readings:
+                _outcome(reading, SlicesReading.go_on, on_error)
             for wanted, reading in zip(places.values(), readings, strict=True):
-                for place, part in zip(wanted, _outcome(reading, len(wanted), on_error), strict=True):
-                    results[place] = part
+                parts = _outcome(reading, SlicesReading.result, on_error)
+                for number, place in enumerate(wanted):
+                    results[place] = parts if isinstance(parts, Exception) else parts[number]
         except BaseException:
             for reading in reversed(readings):  # first those that have not begun
                 if not isinstance(reading, AstroCloudError):
@@ -390,7 +393,7 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _begin(self, path: str, bounds: list[Bounds]) -> SlicesReading | AstroCloudError:
         try:
-            return begin_slices(self._pin(path), bounds)
+            return SlicesReading(self._pin(path), bounds)
         except AstroCloudError as error:
             return error
 
@@ -499,15 +502,18 @@ def _shared_client(settings: Settings, anonymous: bool) -> Client:
     return Client(auth=Anonymous() if anonymous else None, settings=settings)
 
 
-def _outcome(reading: SlicesReading | AstroCloudError, count: int, on_error: str) -> Iterable[Any]:
+def _outcome(
+    reading: SlicesReading | AstroCloudError, wait: Callable[[SlicesReading], Any], on_error: str
+) -> Any:
+    """Return what waiting brings: an error too, if it is to be returned."""
     try:
         if isinstance(reading, AstroCloudError):
             raise reading
-        return reading.result()
+        return wait(reading)
     except Exception as error:
         if on_error != "return":
             raise
-        return [error] * count
+        return error
 
 
 def _for_each(bounds: int | Sequence[int | None] | None, count: int) -> list[int | None]:

@@ -6,7 +6,7 @@ import pytest
 
 from astro_cloud.exceptions import ObjectNotFoundError
 from astro_cloud.storage import Client
-from astro_cloud.storage.slices import Bounds, begin_slices, read_slice
+from astro_cloud.storage.slices import Bounds, SlicesReading, read_slice
 from astro_cloud.testing import Fault, ObjectServer
 from tests.storage.reading import BUCKET, DATA, KEY, LOCATION
 
@@ -35,15 +35,24 @@ def test_one_slice(sky: ObjectServer, client: Client, bounds: Bounds) -> None:
 
 def test_many_slices(sky: ObjectServer, client: Client) -> None:
     """They come in their order; what the object's beginning holds is not asked for again."""
-    assert begin_slices(client.pin(LOCATION), EVERY).result() == [DATA[slice(*bounds)] for bounds in EVERY]
+    assert SlicesReading(client.pin(LOCATION), EVERY).result() == [DATA[slice(*bounds)] for bounds in EVERY]
     sky.clear()
-    assert begin_slices(client.pin(LOCATION), [(5, 9), (7, None)][:1]).result() == [DATA[5:9]]
-    assert begin_slices(client.pin(LOCATION), [(3, 1), (0, 65_536)]).result() == [b"", DATA[:65_536]]
+    assert SlicesReading(client.pin(LOCATION), [(5, 9), (7, None)][:1]).result() == [DATA[5:9]]
+    assert SlicesReading(client.pin(LOCATION), [(3, 1), (0, 65_536)]).result() == [b"", DATA[:65_536]]
     assert len(sky.requests) == 2
 
 
 def test_a_failure_shows_when_it_is_waited_for(sky: ObjectServer, client: Client) -> None:
     """As with `PinnedObject.begin`."""
-    reading = begin_slices(client.pin(f"s3://{BUCKET}/none"), [(-5, None)])
+    reading = SlicesReading(client.pin(f"s3://{BUCKET}/none"), [(-5, None)])
     with pytest.raises(ObjectNotFoundError):
         reading.result()
+
+
+def test_what_is_left_is_begun_before_it_is_waited_for(sky: ObjectServer, client: Client) -> None:
+    """So that of many objects the beginnings, and then the rests, are on their way together."""
+    reading = SlicesReading(client.pin(LOCATION), [(10, None), (-3, None)])
+    reading.go_on()
+    sky.wait_for_requests(2)
+    sky.inject(Fault.never_answers(), times=None)
+    assert reading.result() == [DATA[10:], DATA[-3:]]
