@@ -64,13 +64,17 @@ PASSES = {
 }
 
 
+def patience(fault: Fault) -> float:
+    """Return a read timeout: short only where it is what is tested, as machines stand still at times."""
+    return 0.2 if fault.kind.startswith(("never", "stall")) else 30
+
+
 @pytest.mark.parametrize("fault", PASSES.values(), ids=PASSES)
 def test_what_passes_costs_no_byte(
     sky: ObjectServer, make_client: MakeClient, engine: dict[str, Any], fault: Fault
 ) -> None:
     """Struck among many ranges, and again on the way, all are right."""
-    timeout = 0.1 if fault.kind.startswith(("never", "stall")) else 30
-    client = make_client(sky, attempts=9, read_timeout=timeout, **engine)
+    client = make_client(sky, attempts=9, read_timeout=patience(fault), **engine)
     pinned = client.pin(LOCATION)
     sky.inject(fault, times=2)
     sky.inject(harmless(), times=6)
@@ -119,7 +123,7 @@ def test_what_does_not_pass_is_told(
     says: str,
 ) -> None:
     """The error names the object and says what happened; and once the server is well, the client reads on."""
-    client = make_client(sky, attempts=2, read_timeout=0.1, **engine)
+    client = make_client(sky, attempts=3, read_timeout=patience(fault), **engine)
     pinned = client.pin(LOCATION)
     assert pinned.read_ranges(RANGES[:1]) == PARTS[:1]
     sky.inject(fault, times=None)
