@@ -7,12 +7,10 @@ sending.
 from __future__ import annotations
 
 import os
-import string
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import requests
 from requests import PreparedRequest, Request, Session
@@ -177,7 +175,7 @@ class Transport:
         except (requests.RequestException, ValueError) as error:
             raise InvalidLocationError(masked(f"{url} is not a URL that can be read: {error}")) from None
         if exact and not self.session.params:
-            template.url = quote(url, safe=string.printable)  # only what a redirect left unencoded
+            template.url = url
         pace = self._paces.setdefault(_origin(template.url or ""), Pace())
         return Target(template, auth, foreign, pace)
 

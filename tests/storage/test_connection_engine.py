@@ -183,6 +183,10 @@ NOT_HTTP = {
     "more than 100 headers": said("HTTP/1.1 206 OK", *(f"X-{n}: 1" for n in range(101))),
     "a header line too long": said("HTTP/1.1 206 OK", "X: " + "y" * 70_000),
     "a status line too long": b"HTTP/1.1 206 " + b"y" * 70_000,
+    "a line that is no header": said("HTTP/1.1 206 OK", "nonsense"),
+    "a folded header": said("HTTP/1.1 206 OK", "X: 1", "\tmore"),
+    "two lengths": said("HTTP/1.1 206 OK", "Content-Length: 5", "Content-Length: 6"),
+    "a length that is none": said("HTTP/1.1 206 OK", "Content-Length: -5"),
 }
 
 
@@ -203,6 +207,26 @@ def test_a_connection_closed_without_a_word_is_asked_again(make_client: MakeClie
         assert make_client().read_ranges(server.url, [(0, 100)]) == [DATA[:100]]
     with raw_server([b""]) as server, pytest.raises(IncompleteReadError):
         make_client(attempts=2).read_ranges(server.url, [(0, 100)])
+
+
+def test_a_header_said_twice_counts_once(make_client: MakeClient) -> None:
+    """Proxies repeat a length; of others that are repeated, no value is lost."""
+    with raw_server([part(DATA, 0, 100, "Content-Length: 100", "Content-Length: 100")]) as server:
+        assert make_client().read_ranges(server.url, [(0, 100)]) == [DATA[:100]]
+
+
+@pytest.mark.parametrize("value", ["1\r\nX-Amz-Acl: public-read", "1\n", "\N{SNOWMAN}"])
+def test_a_header_is_one_line(make_client: MakeClient, value: str) -> None:
+    """What an auth puts into a request cannot make another header of it; nothing is sent."""
+
+    def auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["X-From"] = value
+        return request
+
+    with raw_server([FIRST]) as server:
+        with pytest.raises(StorageError, match="the request failed"):
+            make_client(auth=auth).read_ranges(server.url, [(0, 100)])
+        assert server.heads == []
 
 
 def test_a_hundred_headers_are_read(make_client: MakeClient) -> None:
