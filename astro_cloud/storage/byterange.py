@@ -46,7 +46,7 @@ def format_range(start: int, stop: int) -> str:
 
 
 def parse_content_range(value: str) -> ContentRange:
-    """Read a Content-Range header (RFC 9110, section 14.4).
+    """Read a Content-Range header (RFC 9110, section 14.4), or an empty one at an object's end.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def parse_content_range(value: str) -> ContentRange:
         raise ValueError(f"malformed Content-Range {value!r}")
     start, stop = int(match[1]), int(match[2]) + 1
     total = None if match[3] == "*" else int(match[3])
-    if start >= stop or (total is not None and stop > total):
+    if start > stop or (start == stop and stop != total) or (total is not None and stop > total):
         raise ValueError(f"impossible Content-Range {value!r}")
     return ContentRange(start, stop, total)
 

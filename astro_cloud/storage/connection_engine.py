@@ -40,6 +40,8 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?\r?\n")
 _NOT_OF_A_TARGET = re.compile(r"[^!-~]")
 _LONGEST_LINE = 1 << 16
 _MOST_FIELDS = 100
+_MOST_INTERIM = 10
+_MOMENT = 0.05
 
 
 class ConnectionEngine:
@@ -97,6 +99,11 @@ class ConnectionEngine:
             wire.close()
             raise
         return _ConnectionAnswer(self, wire, response, request.url or "", stop)
+
+    @property
+    def read_timeout(self) -> float:
+        """Seconds that an answer may be silent."""
+        return self._settings.read_timeout
 
     def keep(self, wire: socket.socket) -> None:
         """Take a connection back, whose answer was read to its end."""
@@ -169,11 +176,13 @@ class _Response(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head of the final answer (RFC 9112, sections 4 to 6)."""
-        interim = True
-        while interim:
+        for _ in range(_MOST_INTERIM + 1):
             minor, self.status = self._status_line()
             fields = self._fields()
-            interim = self.status < 200 and self.status != HTTPStatus.SWITCHING_PROTOCOLS
+            if self.status >= 200 or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                break
+        else:
+            raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
         self.headers = self.msg = fields  # type: ignore[assignment]
         self.version = 10 + minor
         self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
@@ -266,12 +275,21 @@ class _ConnectionAnswer(OpenAnswer):
         if self._stop is not None:
             self._stop.forget(self._wire)
         response = self._response
-        whole = response.isclosed() if response.length is None else response.length == 0
+        whole = self._is_whole()
         response.close()
         if whole and not response.will_close:
             self._engine.keep(self._wire)
         else:
             self._wire.close()
+
+    def _is_whole(self) -> bool:
+        response = self._response
+        if response.chunked and not response.isclosed():  # what ends the chunks came with the last of them
+            self._wire.settimeout(_MOMENT)
+            with suppress(OSError, http.client.HTTPException):
+                response.read1(1)
+            self._wire.settimeout(self._engine.read_timeout)
+        return response.isclosed() if response.length is None else response.length == 0
 
 
 def _close_all(wires: deque[socket.socket]) -> None:

@@ -23,7 +23,6 @@ from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import (
     AstroCloudError,
     InvalidLocationError,
-    ObjectNotFoundError,
     StorageError,
 )
 from astro_cloud.storage.answers import Again, Fail, Failure, Redirect, Refused
@@ -161,6 +160,8 @@ class Exchange(ABC, Generic[_T]):
         return Fail(StorageError(message, location=self._route.name))
 
     def _wait(self, error: StorageError, retry_after: float | None) -> None:
+        if self._back_at_origin():
+            return
         settings = self._resources.settings
         self._failures += 1
         if self._failures >= settings.attempts or (retry_after or 0) > settings.retry_after_limit:
@@ -204,16 +205,14 @@ class Exchange(ABC, Generic[_T]):
         raise self._denial or denial
 
     def _back_at_origin(self) -> bool:
-        """Leave a target that was remembered, as where it led may have expired; once."""
+        """Leave a target that was remembered, as where it led may be no more; once."""
         remembered, self._target_is_remembered = self._target_is_remembered, False
         if remembered:
             self._target = self._route.origin
         return remembered
 
     def _fail(self, error: AstroCloudError) -> None:
-        if isinstance(error, ObjectNotFoundError) and self._back_at_origin():
-            return
-        if isinstance(error, StorageError) and self._relent(error.status):
+        if self._back_at_origin() or (isinstance(error, StorageError) and self._relent(error.status)):
             return
         raise self._denial or error
 

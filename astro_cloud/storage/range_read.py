@@ -100,9 +100,6 @@ class RangeRead(Exchange[None]):
         verdict = judge(answer.head(), asked, pin.name, pin.version, now=self._resources.settings.clock())
         match verdict:
             case Data(version=version):
-                pin.accept(version)
-                pin.takes_if_match &= self._may_be_conditional
-                self._accepted()
                 self._may_end_here = False
                 self._receive(answer, verdict)
                 if version.total is not None or self._at == self._stop_at:
@@ -118,16 +115,27 @@ class RangeRead(Exchange[None]):
         """Read the body that `data` describes; what arrives is kept if it ends early."""
         timer = self._resources.settings.timer
         received, began = -data.skip, timer()
+        accepted = False
         try:
-            while received < 0:
-                received += _some(len(answer.read(min(-received, _CHUNK))))
             while self._at < data.stop:
-                came = self._take(answer, data.stop - self._at)
+                if received < 0:
+                    came = _some(len(answer.read(min(-received, _CHUNK))))
+                else:
+                    came = self._take(answer, data.stop - self._at)
+                    self._at += came
                 received += came
-                self._at += came
+                if not accepted:
+                    accepted = True
+                    self._accept(data.version)
         finally:
             self._resources.usage.add(bytes=received + data.skip)
         self._target.pace.received(received, timer() - began)
+
+    def _accept(self, version: Version) -> None:
+        """Believe an answer, now that some of its body came: a head that was cut has none."""
+        self._pin.accept(version)
+        self._pin.takes_if_match &= self._may_be_conditional
+        self._accepted()
 
     def _take(self, answer: OpenAnswer, left: int) -> int:
         fill = self._fills[self._filling]

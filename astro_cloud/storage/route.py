@@ -41,10 +41,23 @@ class Route:
         self.location = location
         self.inferred = inferred
         self._transport = transport
+        self._given = {"auth": auth, "url": url, "request_payer": request_payer}
         self.origin = self._target(
             url or location.url, auth, _IDENTITY | (_PAYER if request_payer else {}), foreign=False
         )
         self.target = self.origin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep what was given, and not what was prepared of it: that may hold credentials found here."""
+        return {
+            "transport": self._transport,
+            "location": self.location,
+            "inferred": self.inferred,
+            **self._given,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Route.__init__(self, **state)
 
     @property
     def name(self) -> str:

@@ -166,12 +166,16 @@ class Transport:
             If it is not a URL that can be read.
         """
         merged: dict[str, str | None] = dict(headers)
+        params: Mapping[Any, None] = {}
         preparing: AuthBase | None = Anonymous() if auth is not None else None
         if foreign:
             merged.update(dict.fromkeys(filter(_holds_credentials, self.session.headers)))
             preparing = self._netrc(url)
+            added = self.session.params
+            params = dict.fromkeys(added) if isinstance(added, Mapping) else {}  # None takes it back
+        request = Request("GET", url, headers=merged, params=params, auth=preparing)
         try:
-            template = self.session.prepare_request(Request("GET", url, headers=merged, auth=preparing))
+            template = self.session.prepare_request(request)
         except (requests.RequestException, ValueError) as error:
             raise InvalidLocationError(masked(f"{url} is not a URL that can be read: {error}")) from None
         if exact and not self.session.params:

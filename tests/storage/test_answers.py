@@ -68,7 +68,21 @@ DATA_ROWS: dict[str, tuple[int, dict[str, str], Any]] = {
     "length not announced": (206, {"Content-Range": "bytes 100-199/1000"}, data(100, 200, total=1000)),
     "cut at the object's end": (206, {"Content-Range": "bytes 100-149/150"}, data(100, 150, total=150)),
     "unknown total": (206, {"Content-Range": "bytes 100-199/*"}, data(100, 200)),
-    "a weak ETag is none": (206, RIGHT | {"ETag": f"W/{ETAG}"}, data(100, 200, total=1000)),
+    "a weak ETag is only compared": (
+        206,
+        RIGHT | {"ETag": f"W/{ETAG}"},
+        data(100, 200, total=1000, weak_etag=f"W/{ETAG}"),
+    ),
+    "an encoding that is none": (
+        206,
+        RIGHT | {"Content-Encoding": ""},
+        data(100, 200, etag=ETAG, total=1000),
+    ),
+    "Azurite: an empty range at the end": (
+        206,
+        {"Content-Range": "bytes 100-99/100", "ETag": ETAG},
+        EndOfObject(Version(ETAG, 100)),
+    ),
     "an empty ETag is none": (206, RIGHT | {"ETag": '""'}, data(100, 200, total=1000)),
     "Last-Modified is kept": (
         206,
@@ -100,6 +114,7 @@ DATA_ROWS: dict[str, tuple[int, dict[str, str], Any]] = {
 }
 
 REFUSED_SUCCESS_ROWS: dict[str, tuple[int, dict[str, str], type[AstroCloudError]]] = {
+    "an empty range before the end": (206, {"Content-Range": "bytes 100-99/1000"}, StorageError),
     "starts later": (206, {"Content-Range": "bytes 101-199/1000"}, StorageError),
     "starts earlier": (206, {"Content-Range": "bytes 0-199/1000"}, StorageError),
     "ends later": (206, {"Content-Range": "bytes 100-200/1000"}, StorageError),
@@ -187,6 +202,18 @@ PIN_ROWS: dict[str, tuple[Version, int, dict[str, str], Any]] = {
         data(100, 200, etag=ETAG, total=1000, last_modified=TUESDAY),
     ),
     "another ETag": (PINNED, 206, RIGHT | {"ETag": OTHER}, ObjectChangedError),
+    "another weak ETag": (
+        Version(None, 1000, weak_etag='W/"1"'),
+        206,
+        RIGHT | {"ETag": 'W/"2"'},
+        ObjectChangedError,
+    ),
+    "the same weak ETag": (
+        Version(None, 1000, weak_etag='W/"1"'),
+        206,
+        RIGHT | {"ETag": 'W/"1"'},
+        data(100, 200, total=1000, weak_etag='W/"1"'),
+    ),
     "another size": (PINNED, 206, RIGHT | {"Content-Range": "bytes 100-199/999"}, ObjectChangedError),
     "size no longer said": (PINNED, 206, NO_SIZE, data(100, 200, etag=ETAG)),
     "no ETag, the same date": (

@@ -248,6 +248,42 @@ def test_an_interim_answer_is_passed_over(make_client: MakeClient, status: str, 
         assert len(server.heads) == 1
 
 
+def test_interim_answers_come_to_an_end(make_client: MakeClient) -> None:
+    """A server that has nothing but early hints to say is not listened to for ever."""
+    hints = said("HTTP/1.1 103 Early Hints") * 1000
+    with (
+        raw_server([hints], hold=True) as server,
+        pytest.raises(StorageError, match="does not answer as HTTP"),
+    ):
+        make_client(attempts=1).read_ranges(server.url, [(0, 100)])
+
+
+@pytest.mark.parametrize("cut", [b"Content-Len", b"Content-Range: bytes 0-99/1", b"", b"HTTP/1.1 206"])
+def test_a_head_that_is_cut_is_not_believed(make_client: MakeClient, cut: bytes) -> None:
+    """The end of the connection is not the end of a head: half a number would be a size."""
+    head = FIRST.partition(b"\r\n\r\n")[0]
+    begun = head[: head.index(cut) + len(cut)] if cut else head
+    with raw_server([begun], [FIRST]) as server:
+        pinned = make_client().pin(server.url)
+        assert pinned.read_ranges([(0, 100)]) == [DATA[:100]]
+        assert pinned.size == len(DATA)
+    with raw_server([b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */30"], [FIRST]) as server:
+        assert make_client().read_ranges(server.url, [(0, 100)]) == [DATA[:100]]
+
+
+def test_a_connection_is_kept_after_chunks(make_client: MakeClient) -> None:
+    """What ends a chunked body is read along with it."""
+    answers = [
+        part(DATA, start, start + 100, "Transfer-Encoding: chunked", sent=chunked(DATA[start : start + 100]))
+        for start in (0, 200)
+    ]
+    with raw_server(answers, hold=True) as server:
+        client = make_client()
+        assert client.read_ranges(server.url, [(0, 100)]) == [DATA[:100]]
+        assert client.read_ranges(server.url, [(200, 300)]) == [DATA[200:300]]
+        assert len(server.heads) == 1
+
+
 def test_a_switch_of_protocols_is_an_error(make_client: MakeClient) -> None:
     """What follows a 101 is not HTTP: nothing is read of it, and its connection is not kept."""
     with raw_server([said("HTTP/1.1 101 Switching Protocols", "Upgrade: x")], hold=True) as server:

@@ -13,7 +13,7 @@ from astro_cloud.storage import Client
 from astro_cloud.testing import Fault, ObjectServer
 from tests.auth.azure_stand_ins import SAS
 from tests.auth.recording_server import Answer, Received, recording_server
-from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, MakeClient, auth_of
+from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, MakeClient, answering, auth_of
 
 SECRETS = {
     "Cookie": "session=s3cret",
@@ -203,6 +203,33 @@ def test_a_target_that_refuses_is_asked_for_again_at_the_origin(
     assert pinned.read_ranges([(20, 30)]) == [DATA[20:30]]
     assert [record.status for record in other_sky.requests] == [206, 403]
     assert [record.status for record in sky.requests] == [307, 206, 206]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.reset(None), Fault.unavailable(), answering(410), Fault.changed_etag()]
+)
+def test_a_target_that_fails_is_left(
+    sky: ObjectServer, other_sky: ObjectServer, client: Client, fault: Fault
+) -> None:
+    """However a remembered target fails, the origin is asked the way again, at once."""
+    sky.inject(Fault.redirect(other_sky.url_for(BUCKET, KEY)))
+    pinned = client.pin(LOCATION)
+    pinned.read_ranges([(0, 10)])
+    other_sky.inject(fault, times=None)
+    assert pinned.read_ranges([(10, 20)]) == [DATA[10:20]]
+    assert len(sky.requests) == 2
+
+
+def test_what_a_session_adds_to_urls_stays_behind(
+    sky: ObjectServer, other_sky: ObjectServer, make_client: MakeClient
+) -> None:
+    """Parameters of a session may be a token: they are not for the stranger a redirect leads to."""
+    sky.public.add(BUCKET)
+    sky.inject(Fault.redirect(other_sky.url_for(BUCKET, KEY)))
+    session = requests.Session()
+    session.params = {"token": "s3cret"}
+    assert read(make_client(sky, session=session, auth=Anonymous())) == DATA[100:200]
+    assert ["s3cret" in record.target for record in (*sky.requests, *other_sky.requests)] == [True, False]
 
 
 def test_a_target_that_refuses_at_once_is_an_error(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import pickle
 import re
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.exceptions import AstroCloudError
 from astro_cloud.storage import Client, Settings
 from astro_cloud.testing import AccessKey, Fault, ObjectServer
+from tests.storage.raw_server import part, raw_server, said
 from tests.storage.reading import BUCKET, DATA, KEY, LOCATION, MakeClient
 
 SECRET, TOKEN = "wJalrXUtnFEMI/K7MDENG", "FwoGZXIvYXdzEXAMPLETOKEN"
@@ -90,6 +93,23 @@ def test_an_impossible_redirect_shows_no_secret(sky: ObjectServer, make_client: 
 def test_settings_show_no_password() -> None:
     """The password of an endpoint is not in the settings' repr."""
     assert "pa55word" not in repr(Settings(endpoint_url="https://hubble:pa55word@s3.archive.example"))
+
+
+def test_a_pickled_object_holds_nothing_that_was_found() -> None:
+    """Neither what ~/.netrc says, nor the signed URL a redirect led to."""
+    (Path.home() / ".netrc").write_text("machine 127.0.0.1 login hubble password pa55word")
+    found = base64.b64encode(b"hubble:pa55word")
+    with raw_server([part(DATA, 0, 10)]) as stranger:
+        redirect = said("HTTP/1.1 302 Found", f"Location: {stranger.url}?X-Amz-Signature=5ec7e7")
+        with raw_server([redirect], [part(DATA, 10, 20)]) as server, Client() as client:
+            pinned = client.pin(server.url)
+            assert pinned.read_ranges([(0, 10)]) == [DATA[:10]]
+            assert found in server.heads[0][0]
+            pickled = pickle.dumps(pinned)
+            assert not [secret for secret in (found, b"pa55word", b"5ec7e7") if secret in pickled]
+            copy = pickle.loads(pickled)
+            assert copy.version == pinned.version
+            assert copy.read_ranges([(10, 20)]) == [DATA[10:20]]
 
 
 def test_a_pickle_holds_no_credentials_that_were_found(sky_of_tokens: ObjectServer) -> None:
