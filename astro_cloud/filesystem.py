@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from glob import has_magic
 from itertools import accumulate
-from typing import Any, ClassVar, Literal, NoReturn
+from operator import index
+from typing import Any, ClassVar, Literal, NoReturn, SupportsIndex
 
 try:
     from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+    from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
     from fsspec.spec import AbstractFileSystem
-    from fsspec.utils import isfilelike, stringify_path, tokenize
+    from fsspec.utils import isfilelike, other_paths, stringify_path, tokenize
 except ImportError as error:
     raise ImportError("astro_cloud.filesystem needs fsspec: pip install 'astro-cloud[fsspec]'") from error
 
@@ -212,12 +214,14 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 self._folder_name(path), maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options
             )
         found: dict[str, Info] = {}
+        folders: set[str] = set()
         place = self._place(path)
         for name, entry in self._listed(path, delimiter=None) if _can_be_listed(place) else ():
             if withdirs:
-                found |= {folder: _folder(folder) for folder in self._folders_of(path, name)}
+                folders.update(self._folders_of(path, name))
             if not _marks_folder(entry):
                 found[name] = self._described(name, entry)
+        found |= {folder: _folder(folder) for folder in map(self._folder_name, folders)}
         if not found and (info := self._object(path, place)) is not None:
             found[path] = info
         return {name: found[name] for name in sorted(found)} if detail else sorted(found)
@@ -284,15 +288,21 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # Its bytes
 
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+    def cat_file(
+        self,
+        path: str,
+        start: SupportsIndex | None = None,
+        end: SupportsIndex | None = None,
+        **options: Any,
+    ) -> bytes:
         """Return bytes [start, end) of an object; negative ones count from its end."""
-        return read_slice(self._pin(self._strip_protocol(path)), (start, end))
+        return read_slice(self._pin(self._strip_protocol(path)), (_bound(start), _bound(end)))
 
     def cat_ranges(
         self,
         paths: Sequence[str],
-        starts: int | Sequence[int | None] | None,
-        ends: int | Sequence[int | None] | None,
+        starts: SupportsIndex | Iterable[SupportsIndex | None] | None,
+        ends: SupportsIndex | Iterable[SupportsIndex | None] | None,
         max_gap: int | None = None,
         on_error: Literal["return", "raise"] = "return",
         **options: Any,
@@ -304,7 +314,8 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         paths : sequence of str
             The objects; one may come many times.
         starts, ends : int, None or a sequence of them
-            In bytes, as `cat_file` takes them; one for all paths, or one for each.
+            In bytes, as `cat_file` takes them; one for all paths, or one for each. NumPy's integers and
+            arrays of them will do.
         max_gap : int, optional
             Does nothing: the client learns what is worth reading through.
         on_error : {"return", "raise"}
@@ -333,6 +344,53 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
             raise
         return results
 
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Copy objects, or with `recursive` folders, to local files that are named by their keys.
+
+        Parameters
+        ----------
+        rpath : str or list of str
+            What `expand_path` takes.
+        lpath : str, path or list of str
+            Where to, as fsspec has it: a folder if it is there or ends in a slash.
+
+        Raises
+        ------
+        InvalidLocationError
+            If a key leads out of `lpath`; nothing is copied then.
+        """
+        if not isinstance(lpath, list | tuple):
+            paths = self.expand_path(rpath, recursive=recursive, maxdepth=maxdepth, **options)
+            if isinstance(rpath, str) and (not recursive or maxdepth is not None):
+                paths = [path for path in paths if not (trailing_sep(path) or self.isdir(path))]
+                if not paths:
+                    return
+            rpath, lpath = paths, self._targets(rpath, paths, make_path_posix(stringify_path(lpath)))
+        super().get(rpath, lpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **options)
+
+    def _targets(self, asked: Any, paths: list[str], target: str) -> list[str]:
+        """Place each object in a local folder as fsspec does, which compares names: here those by key."""
+        one = isinstance(asked, str)
+        into = one and (
+            len(paths) == 1
+            if has_magic(asked)
+            else not trailing_sep(asked) and (trailing_sep(target) or LocalFileSystem().isdir(target))
+        )
+        names = [self._name_by_key(path) for path in paths]
+        targets: list[str] = other_paths(names, target, exists=into, flatten=not one)
+        for path, there in zip(paths, targets, strict=True):
+            if _climbs(there[len(target.rstrip("/")) :]):
+                raise self._leads_out(path, target)
+        return targets
+
     def get_file(
         self,
         rpath: str,
@@ -343,10 +401,9 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
     ) -> None:
         """Copy an object to a local file, which appears whole or not at all; for a folder, make one."""
         rpath = self._strip_protocol(rpath)
-        if outfile is None and not isfilelike(lpath) and _climbs(rpath) and _climbs(os.fspath(lpath)):
-            raise InvalidLocationError(
-                f"{self._place(rpath)}: its key leads out of the folder it would be copied to: {lpath}"
-            )
+        local = outfile is None and not isfilelike(lpath)
+        if local and _climbs(os.fspath(lpath)) and _climbs(self._name_by_key(rpath)):
+            raise self._leads_out(rpath, lpath)
         try:
             source = self._open(rpath)
         except (ObjectNotFoundError, InvalidLocationError):  # a bucket names no object
@@ -402,6 +459,18 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _location(self, path: str) -> str:
         return path if path.startswith(_URLS) else f"{self.scheme}://{path}"
 
+    def _name_by_key(self, path: str) -> str:
+        """Return bucket and key as they are, also of what only a URL can name; else the name."""
+        place = self._place(path)
+        if place.bucket is None or place.version is not None:
+            return path
+        return f"{place.bucket}/{place.key}" if place.key else place.bucket
+
+    def _leads_out(self, path: str, target: Any) -> InvalidLocationError:
+        return InvalidLocationError(
+            f"{self._place(path)}: its key leads out of the folder it would be copied to: {target}"
+        )
+
     def _place(self, path: str) -> Location:
         return Location.parse(self._location(path), self._client.settings, prefix=True)
 
@@ -445,13 +514,13 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return short
 
     def _folders_of(self, path: str, name: str) -> Iterator[str]:
-        """Name the folders that an object under `path` is in, from `path` on."""
+        """Name the folders that an object under `path` is in, from `path` on, with a slash each."""
         top = self._folder_name(path)
-        yield top
         inside = top if top.endswith("/") else f"{top}/"
+        yield inside
         if name.startswith(inside):
             folders = accumulate(name[len(inside) :].split("/")[:-1], "{}/{}".format)
-            yield from (inside + folder for folder in folders if folder and not folder.endswith("/"))
+            yield from (f"{inside}{folder}/" for folder in folders if folder and folder[-1] != "/")
 
     def _is_object(self, path: str) -> bool:
         """Tell whether a name that could be a pattern is an object's, as far as one can."""
@@ -516,8 +585,14 @@ def _outcome(
         return error
 
 
-def _for_each(bounds: int | Sequence[int | None] | None, count: int) -> list[int | None]:
-    return [bounds] * count if bounds is None or isinstance(bounds, int) else list(bounds)
+def _for_each(bounds: SupportsIndex | Iterable[SupportsIndex | None] | None, count: int) -> list[int | None]:
+    if isinstance(bounds, Iterable) and getattr(bounds, "shape", None) != ():  # numpy has arrays of no axes
+        return [_bound(bound) for bound in bounds]
+    return [_bound(bounds)] * count
+
+
+def _bound(bound: Any) -> int | None:
+    return None if bound is None else index(bound)
 
 
 def _can_be_listed(place: Location) -> bool:

@@ -429,6 +429,19 @@ def test_cat_ranges_in_the_order_asked_for(object_server: ObjectServer, fs: Any)
             fs.cat_ranges(paths, starts, 10)
 
 
+def test_bounds_may_be_of_numpy(fs: Any) -> None:
+    """Whatever is an integer is a bound, one for all or an array; a small type does not overflow."""
+    paths = ["sky/data", "sky/data"]
+    assert fs.cat_ranges(paths, np.int64(0), np.uint8(200)) == [DATA[:200]] * 2
+    starts, ends = np.array([0, 200], dtype=np.uint8), np.array([100, 255], dtype=np.uint8)
+    assert fs.cat_ranges(paths, starts, ends) == [DATA[:100], DATA[200:255]]
+    assert fs.cat_ranges(paths, np.array(-3), [None, np.int16(-1)]) == [DATA[-3:], DATA[-3:-1]]
+    assert fs.cat_ranges([], np.array([], int), np.array([], int)) == []
+    assert fs.cat_file("sky/data", np.uint8(250), np.uint8(255)) == DATA[250:255]
+    with pytest.raises(TypeError):
+        fs.cat_ranges(paths, 0.5, 3)
+
+
 def test_errors_of_cat_ranges_stand_in_their_place(fs: Any) -> None:
     """Those of one object do not spoil the others, whichever step they are found at."""
     paths = ["sky/readme", "sky/none", "no bucket!/key", "sky/none", "sky/data"]
@@ -511,6 +524,43 @@ def test_a_whole_bucket_is_copied(fs: Any, tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "data").read_bytes() == DATA
 
 
+def copied(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, by name."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+ODD = ["a", "c?versionId=3", "deep/d e?versionId=4", "v?versionId=1/x"]
+
+
+@pytest.mark.parametrize("folder", ["sky/odd/", "sky/odd", "astro+s3://sky/odd/"])
+def test_a_folder_is_copied_with_keys_that_only_urls_name(
+    object_server: ObjectServer, fs: Any, tmp_path: Path, folder: str
+) -> None:
+    """Every file is where its key says, and no other file is moved by it."""
+    for key in ODD:
+        object_server.put("sky", f"odd/{key}", key.encode())
+    fs.get(folder, f"{tmp_path}/to/new", recursive=True)
+    assert copied(tmp_path / "to") == {f"new/{key}": key.encode() for key in ODD}
+    (tmp_path / "there").mkdir()
+    fs.get(folder, tmp_path / "there", recursive=True, maxdepth=1)
+    inside = "" if folder.endswith("/") else "odd/"
+    expected = {f"{inside}{key}": key.encode() for key in ODD[:2]}
+    assert copied(tmp_path / "there") == expected
+    fs.get(fs.find(folder), f"{tmp_path}/flat/")
+    assert sorted(copied(tmp_path / "flat")) == ["a", "c?versionId=3", "d e?versionId=4", "x"]
+
+
+def test_a_folder_that_a_url_names_is_copied(
+    object_server: ObjectServer, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its files are called by their keys, not as a URL spells them."""
+    object_server.put("sky", "two words/50%.fits", b"x")
+    fs = fsspec.filesystem("astro+http", **options)
+    fs.get(f"{object_server.url}/sky/two%20words/", f"{tmp_path}/new", recursive=True)
+    assert copied(tmp_path / "new") == {"50%.fits": b"x"}
+
+
 def test_get_file_appears_whole(object_server: ObjectServer, fs: Any, tmp_path: Path) -> None:
     """A copy that fails leaves what was there before, and nothing beside it."""
     (tmp_path / "data").write_bytes(b"before")
@@ -532,7 +582,8 @@ def test_no_key_leads_out_of_the_folder_it_is_copied_to(
     object_server: ObjectServer, fs: Any, tmp_path: Path
 ) -> None:
     """Whoever fills a bucket does not choose which files of its reader are overwritten."""
-    (tmp_path / "in").mkdir()
+    (tmp_path / "to" / "in").mkdir(parents=True)
+    tmp_path /= "to"
     object_server.put("bad", "../../above", b"x")
     for get in (
         lambda: fs.get("bad", f"{tmp_path}/in/", recursive=True),
@@ -540,7 +591,12 @@ def test_no_key_leads_out_of_the_folder_it_is_copied_to(
     ):
         with pytest.raises(ValueError, match=r"destination|leads out"):
             get()
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+    assert copied(tmp_path) == {}
+    object_server.put("worse", "a/../../../above?versionId=1", b"x")
+    object_server.put("worse", "a/0", b"x")
+    with pytest.raises(InvalidLocationError, match=r"above.*leads out"):
+        fs.get("worse/a", f"{tmp_path}/in", recursive=True)
+    assert copied(tmp_path) == {}
     fs.get_file("bad/../../above", tmp_path / "in" / "above")
     assert (tmp_path / "in" / "above").read_bytes() == b"x"
 

@@ -13,12 +13,15 @@ import click
 
 from astro_cloud.cli.access import access_options, client_for
 from astro_cloud.cli.report import printable
-from astro_cloud.exceptions import AstroCloudError, StorageError
+from astro_cloud.exceptions import AstroCloudError, InvalidLocationError, StorageError
 from astro_cloud.storage import Client, CommonPrefix, Location, ObjectInfo
+from astro_cloud.storage.glob import Glob
+from astro_cloud.storage.listing import split_location
 
 __all__ = ["cat", "ls", "stat"]
 
 _CHUNK = 1 << 26
+_DIGITS = 18  # what is read from there still ends within the 64 bits of a file's offsets
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]
@@ -29,9 +32,11 @@ class _Range(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> slice:
         if isinstance(value, slice):
             return value
-        match = re.fullmatch(r"(-?\d{1,19})?:(-?\d{1,19})?", value)
+        match = re.fullmatch(r"(-?\d+)?:(-?\d+)?", value, re.ASCII)
         if match is None:
             self.fail(f"{value!r} is not START:STOP, such as 0:2880, 2880: or -80:", param, ctx)
+        if any(len((bound or "").lstrip("-")) > _DIGITS for bound in match.groups()):
+            self.fail(f"no object is that long: a bound has up to {_DIGITS} digits", param, ctx)
         return slice(*(int(bound) if bound else None for bound in match.groups()))
 
 
@@ -46,9 +51,14 @@ def ls(location: str, recursive: bool, as_json: bool, request_payer: bool, **acc
     LOCATION is s3://bucket, s3://bucket/folder/, a local folder, or a pattern such as
     's3://bucket/night/*.fits', in which ** crosses folders.
     """
-    delimiter = None if recursive or "**" in location else "/"
+    delimiter = None if recursive or _crosses_folders(location) else "/"
     with _errors_told(), client_for(request_payer=request_payer, **access) as client:
-        found = client.list_objects(location, delimiter=delimiter, request_payer=request_payer)
+        try:
+            found = client.list_objects(location, delimiter=delimiter, request_payer=request_payer)
+        except InvalidLocationError:
+            raise
+        except ValueError as error:
+            raise click.UsageError(printable(str(error))) from None
         entry = None
         for entry in found:
             click.echo(json.dumps(_as_dict(entry)) if as_json else _line(entry))
@@ -104,6 +114,12 @@ def _errors_told() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
+def _crosses_folders(location: str) -> bool:
+    """Tell whether a location ends in a pattern that reaches into folders, which leaves none to show."""
+    _, pattern = split_location(location)
+    return pattern is not None and Glob(pattern).crosses
+
+
 def _chunks(client: Client, location: str, wanted: slice, **access: Any) -> Iterator[bytes]:
     """Read a range piece by piece; its bounds are counted from the end once that is known."""
     source = client.pin(location, **access)
@@ -113,6 +129,8 @@ def _chunks(client: Client, location: str, wanted: slice, **access: Any) -> Iter
         if source.size is None:
             raise StorageError(f"{location}: the server does not tell where the end is", location=location)
         start, stop, _ = wanted.indices(source.size)
+    if stop is not None and stop <= start and source.size is None:
+        source.read_ranges([(0, 1)])  # no bytes are wanted, but of an object that is there
     begin = start
     while stop is None or start < stop:
         end = start + _CHUNK if stop is None else min(start + _CHUNK, stop)

@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 )
 _RANGE = re.compile("(.)-(.)|(.)", re.DOTALL)
 _WILD = re.compile(r"[*?\[]")
-_REGEX = {"folders": "(?:.*/)?", "all": ".*", "name": "[^/]+", "some": "[^/]*", "one": "[^/]"}
+_STARS = {"folders": "(?:[^/]*/)*?", "all": ".*?", "some": "[^/]*?"}
 
 
 class Glob:
@@ -54,7 +54,7 @@ class Glob:
         plain = next((at for at, (kind, _) in enumerate(tokens) if kind != "text"), len(tokens))
         self.literal = "".join(text for _, text in tokens[:plain])
         self.crosses = any(kind in ("folders", "all") or text == "/" for kind, text in tokens[plain:])
-        self._match = re.compile("".join(_regex(*token) for token in tokens), re.DOTALL).fullmatch
+        self._match = re.compile(_regex(tokens), re.DOTALL).fullmatch
 
     def matches(self, key: str) -> bool:
         """Tell whether a key, or what of it follows a folder, is one of the pattern's."""
@@ -79,10 +79,44 @@ def _literal_set(kind: str, text: str) -> tuple[str, str]:
     return ("text", text[1]) if kind == "set" and len(text) == 3 else (kind, text)
 
 
-def _regex(kind: str, text: str) -> str:
+def _regex(tokens: list[tuple[str, str]]) -> str:
+    """Translate a pattern so that no key takes long: at worst the square of its length.
+
+    What follows a star is taken where it is first found (the groups are atomic), for if the rest fits
+    behind a later place, it fits behind the first: only what no star of the same reach follows is tried
+    at every place.
+    """
+    *stretches, last = _stretches(tokens)
+    closed = "".join(f"(?>{star}{_closed(parts)})" for star, parts in stretches)
+    star, parts = last
+    return f"{closed}{star}{_closed(parts[:-1])}{parts[-1]}"
+
+
+def _closed(parts: list[str]) -> str:
+    return "".join(f"(?>{part})" for part in parts)
+
+
+def _stretches(tokens: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """Part a pattern before each ``**``, which stands beside the rest, and that before each ``*``."""
+    stretches = [("", [""])]
+    for kind, text in tokens:
+        parts = stretches[-1][1]
+        if kind in ("folders", "all"):
+            stretches.append((_STARS[kind], [""]))
+        elif kind == "some":
+            parts.append(_STARS[kind])
+        elif kind == "name":
+            parts[-1] += "[^/]"
+            parts.append(_STARS["some"])
+        else:
+            parts[-1] += _character(kind, text)
+    return stretches
+
+
+def _character(kind: str, text: str) -> str:
     if kind == "text":
         return re.escape(text)
-    return _set_regex(text[1:-1]) if kind == "set" else _REGEX[kind]
+    return _set_regex(text[1:-1]) if kind == "set" else "[^/]"
 
 
 def _set_regex(body: str) -> str:

@@ -18,7 +18,7 @@ from astro_cloud.storage.resources import Resources
 from astro_cloud.storage.route import Route
 from astro_cloud.storage.settings import Settings
 
-__all__ = ["Listing", "list_bucket"]
+__all__ = ["Listing", "list_bucket", "split_location"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Listing:
         place = Location.parse(location, settings, prefix=True)
         if place.path is None:
             _check_bucket(place)
-        folder, found = _split_location(location)
+        folder, found = split_location(location)
         if found is not None:
             place = Location.parse(folder, settings, prefix=True)
             pattern = found if pattern is None else f"{found.removesuffix('/')}/{pattern}"
@@ -133,7 +133,7 @@ class _Choice:
         )
 
 
-def _split_location(
+def split_location(
     location: str | os.PathLike[str] | Location,
 ) -> tuple[str | os.PathLike[str] | Location, str | None]:
     """Take a pattern off the end of a location that is text and not a URL of HTTP or of a file."""

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from astro_cloud.cli import main
+from astro_cloud.storage import Client
+from astro_cloud.storage.glob import Glob
 from astro_cloud.testing import Fault, ObjectServer
 
 DATA = bytes(range(256)) * 400
@@ -60,6 +62,27 @@ def test_ls_finds(server: ObjectServer) -> None:
     assert len(listed("--recursive", "s3://sky")) == 4
     assert listed("s3://sky/**/[23].fits") == ["s3://sky/night/2.fits", "s3://sky/night/deep/3.fits"]
     assert listed("s3://sky/night/*.fits") == ["s3://sky/night/2.fits", "s3://sky/night/a b.fits"]
+
+
+def test_ls_of_a_pattern_across_folders(server: ObjectServer, tmp_path: Path) -> None:
+    """A star that is a folder's name finds what is in the folders, and no folder is shown."""
+    assert listed("s3://sky/*/2.fits") == ["s3://sky/night/2.fits"]
+    assert listed("s3://sky/n*t/deep/?.fits") == ["s3://sky/night/deep/3.fits"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.fits").write_bytes(DATA)
+    assert listed(f"{tmp_path}/*/a.fits") == [f"{tmp_path}/sub/a.fits"]
+
+
+def test_ls_of_a_wrong_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that the client takes for none is a wrong use; no location is known to hold one."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        Glob("")
+
+    monkeypatch.setattr(Client, "list_objects", refuse)
+    result = run("ls", "s3://sky/*")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the pattern is empty" in result.stderr
 
 
 def test_ls_in_json(server: ObjectServer) -> None:
@@ -136,6 +159,12 @@ def test_cat_tells_what_is_wrong(server: ObjectServer) -> None:
         (("s3://sky/readme", "--range", "200000:300000"), 1, "behind its end, 102400"),
         (("s3://sky/readme", "--range", "2880"), 2, "is not START:STOP"),
         (("s3://sky/",), 1, "key"),
+        (("s3://sky/none", "--range", "5:5"), 1, "no such object"),
+        (("s3://sky/none", "--range", ":0"), 1, "no such object"),
+        (("no-such-file", "--range", "9:5"), 1, "no such file"),
+        ((__file__, "--range", f"{10**19 - 1}:"), 2, "18 digits"),
+        ((__file__, "--range", f":-{10**19 - 1}"), 2, "18 digits"),
+        ((__file__, "--range", f"{10**18 - 1}:"), 1, "behind its end"),
     ):
         result = run("cat", *arguments)
         assert (result.exit_code, result.stdout) == (status, "")

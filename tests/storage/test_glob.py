@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 
 import pytest
@@ -40,6 +41,42 @@ def matches(pattern: list[str], key: list[str]) -> bool:
 def test_globs_match_as_fnmatch_matches_components(pattern: str, key: str) -> None:
     """A key matches as a whole, and no wildcard but `**` matches a slash."""
     assert Glob(pattern).matches(key) == matches(pattern.split("/"), key.split("/"))
+
+
+STARRED = st.text("ab*/?", min_size=1, max_size=12)
+TOKEN = re.compile(r"(?:(?<=/)|\A)(?:\*\*+/)+|\*\*+|(?:(?<=/)|\A)\*(?=/|\Z)|.")
+
+
+def plainly(token: re.Match[str]) -> str:
+    """Say in a regular expression that tries every way what a token of a pattern means."""
+    text, pattern = token[0], token.string
+    if text.startswith("**"):
+        return "(?:.*/)?" if text.endswith("/") else ".*"
+    alone = f"/{pattern}/"[token.start()] == f"/{pattern}/"[token.end() + 1] == "/"
+    return {"*": "[^/]+" if alone else "[^/]*", "?": "[^/]"}.get(text, text)
+
+
+@given(STARRED, st.text("ab/", max_size=12))
+@example("**a*a/**b*", "a/a/aab/b")
+@example("**/*a*/b**a", "ba/a/b/a")
+def test_the_first_place_that_fits_is_good_enough(pattern: str, key: str) -> None:
+    """Wherever the stars stand, what was matched is not gone back on, and no match is lost by that."""
+    assert Glob(pattern).matches(key) == bool(re.fullmatch(TOKEN.sub(plainly, pattern), key))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key"),
+    [
+        ("*a*a*a*a*a*b.fits", "a" * 1024),
+        ("*-*-*-*-*-*-*.fits", "-x" * 512),
+        ("**a**a**a**a**a**b", "a" * 1024),
+        ("**a*a*a*a*a*b", "a" * 1024),
+        ("**/**a/**/a/**/*a*/**/a/**/b", "a/" * 512),
+    ],
+)
+def test_no_pattern_takes_long(pattern: str, key: str) -> None:
+    """A key as long as S3 has them is told to be no match within the life of the reader."""
+    assert not Glob(pattern).matches(key)
 
 
 @given(PATTERNS, KEYS)
