@@ -215,6 +215,7 @@ class RemoteFile(io.RawIOBase):
             If they cannot be read.
         """
         self._checkClosed()
+        offset, length = operator.index(offset), operator.index(length)  # numpy's integers would overflow
         if offset < 0 or length < 0:
             raise ValueError(f"cannot read {length} bytes at {offset}: neither may be negative")
         return self._bytes(offset, length)
@@ -231,11 +232,11 @@ class RemoteFile(io.RawIOBase):
             Unless 0 <= start < stop for every range.
         """
         self._checkClosed()
-        ranges = list(ranges)
-        for start, stop in ranges:
+        wanted = [(operator.index(start), operator.index(stop)) for start, stop in ranges]
+        for start, stop in wanted:
             if not 0 <= start < stop:
                 raise ValueError(f"bytes [{start}, {stop}) cannot be fetched: 0 <= start < stop must hold")
-        self._cache.fetch_ahead(_joined(ranges))
+        self._cache.fetch_ahead(_joined(wanted))
 
     def close(self) -> None:
         """Forget what was read, and close what the file owns; harmless if done before."""

@@ -9,8 +9,11 @@ import os
 import pickle
 import random
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -122,6 +125,46 @@ def test_wrong_arguments_are_refused() -> None:
         make_file(cache_size=-1)
     gc.collect()  # a file that was never made is collected without a word
     assert source.asked == []
+
+
+@pytest.mark.parametrize("cache_size", [0, 32 << 20])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.uint64])
+def test_integers_of_numpy_are_integers(kind: type[np.integer], cache_size: int) -> None:
+    """Offsets out of a table's columns: however few bits they have, no sum of them overflows."""
+    largest = min(int(np.iinfo(kind).max), len(DATA) - 300)
+    file, source = make_file(cache_size=cache_size)
+    file.prefetch([(kind(largest - 100), kind(largest)), (kind(largest - 27), kind(largest - 7))])
+    for start in range(largest - 100, largest + 1, 20):
+        assert file.pread(kind(start), kind(100)) == DATA[start : start + 100]
+    assert file.pread(0, 100) == DATA[:100]
+    assert {type(bound) for wanted in source.ranges for bound in wanted} == {int}
+
+
+def test_offsets_beyond_two_gigabytes_may_be_of_32_bits() -> None:
+    """A read from just before 2**31 on ends behind it, as heaps of large tables have them."""
+
+    class Giant(MemoryObject):
+        @property
+        def size(self) -> int:
+            return 1 << 32
+
+        def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> Any:
+            return [bytes(stop - start) for start, stop in ranges]
+
+    with RemoteFile(Giant(b"")) as file:
+        assert file.pread(np.int32(2**31 - 50), 100) == bytes(100)
+
+
+def test_what_is_no_integer_is_refused() -> None:
+    """And leaves no trace: the reads that follow are right."""
+    file, source = make_file()
+    for arguments in ((1.5, 10), (0, 10.0), ("0", 1), (np.float64(3), 1)):
+        with pytest.raises(TypeError):
+            file.pread(*arguments)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            file.prefetch([(0, 5), arguments])  # type: ignore[list-item]
+    assert source.asked == []
+    assert file.pread(100, 50) == DATA[100:150]
 
 
 def test_small_steps_cost_one_request_a_window() -> None:
