@@ -10,7 +10,7 @@ import io
 import operator
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from astro_cloud.forking import restart_after_fork
@@ -23,7 +23,7 @@ CACHE_SIZE = 32 << 20
 """Bytes that a file keeps at most, unless told otherwise."""
 _FARTHEST = 8 << 20
 _LONG = 1 << 26
-_LINE, _LONGEST_LINE = 128, 1 << 14
+_LINE, _LONGEST_LINE = 128, 1 << 20
 _PROBES = 32
 
 
@@ -187,22 +187,22 @@ class RemoteFile(io.RawIOBase):
             self._position += count
             return count
 
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """Read as `read` does, all of it for -1: for those who look for a buffered file."""
+        return self.read(size)
+
+    def readinto1(self, buffer: Any, /) -> int:
+        """Read as `readinto` does."""
+        return self.readinto(buffer)
+
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read up to and with the next newline, at most `size` bytes if that is not negative."""
         self._checkClosed()
-        left = -1 if size is None else operator.index(size)
-        line, ask = b"", _LINE
+        size = -1 if size is None else operator.index(size)
         with self._turn:
-            while left:
-                part = self._bytes(self._position, ask if left < 0 else min(ask, left))
-                part = part[: part.find(b"\n") + 1 or len(part)]
-                self._position += len(part)
-                line += part
-                if not part or part.endswith(b"\n"):
-                    break
-                left = max(0, left - len(part)) if left > 0 else left
-                ask = min(2 * ask, _LONGEST_LINE)
-        return line
+            line = b"".join(self._line(self._position, size))
+            self._position += len(line)
+            return line
 
     def pread(self, offset: int, length: int) -> bytes:
         """Read bytes [offset, offset + length), cut at the object's end; leave the position alone.
@@ -281,6 +281,19 @@ class RemoteFile(io.RawIOBase):
         if length <= self._cache.largest or (end := self._cache.end) is None:
             return length
         return min(length, max(0, end - start))
+
+    def _line(self, start: int, most: int) -> Iterator[bytes]:
+        """Read the parts of a line, each twice as long as the one before; `most` bytes unless negative."""
+        ask = _LINE
+        while most:
+            part = self._bytes(start, ask if most < 0 else min(ask, most))
+            end = part.find(b"\n") + 1
+            yield part[:end] if end else part
+            if end or not part:
+                return
+            start += len(part)
+            most = most if most < 0 else most - len(part)
+            ask = min(2 * ask, _LONGEST_LINE)
 
     def _rest(self, start: int) -> bytes:
         """Read to the object's end, wherever that is."""

@@ -79,8 +79,9 @@ def test_a_closed_file_says_so() -> None:
     assert file.closed
     assert repr(file) == "<RemoteFile memory (closed)>"
     for use in (
-        file.read, file.readall, file.readline, file.tell, file.readable, file.seekable, file.writable,
-        lambda: file.readinto(bytearray(5)), lambda: file.seek(0), lambda: file.pread(0, 1),
+        file.read, file.read1, file.readall, file.readline, file.tell, file.readable, file.seekable,
+        file.writable, lambda: file.readinto(bytearray(5)), lambda: file.readinto1(bytearray(5)),
+        lambda: file.seek(0), lambda: file.pread(0, 1),
         lambda: file.prefetch([(0, 1)]), lambda: file.size, lambda: pickle.dumps(file), file.__enter__,
         lambda: next(file),
     ):  # fmt: skip
@@ -347,3 +348,39 @@ def test_it_serves_under_a_buffer() -> None:
         assert text.read() == TEXT[100:].decode("latin-1")
     assert file.closed
     assert len(source.asked) == 1
+
+
+def test_it_serves_as_a_buffer() -> None:
+    """What looks for the methods of a buffered file finds them, and text is read without one between."""
+    file, source = make_file(TEXT)
+    buffer = bytearray(10)
+    assert (file.read1(10), file.readinto1(buffer), buffer) == (TEXT[:10], 10, TEXT[10:20])
+    assert (file.read1(), file.read1(), file.seek(0)) == (TEXT[20:], b"", 0)
+    with io.TextIOWrapper(file, encoding="latin-1", newline="\n") as text:
+        assert text.readlines() == io.TextIOWrapper(io.BytesIO(TEXT), "latin-1", newline="\n").readlines()
+    assert len(source.asked) == 1
+
+
+@pytest.mark.parametrize("cache_size", [0, 1 << 20, 32 << 20])
+def test_a_line_without_end_is_read_in_long_steps(cache_size: int) -> None:
+    """Zeros for a text: each step doubles, up to 1 MiB, so that many megabytes are a few dozen reads."""
+    file, source = make_file(bytes(24 << 20) + b"\nnext\n", cache_size=cache_size)
+    assert len(file.readline()) == (24 << 20) + 1
+    assert len(source.asked) <= 14 + 24
+    assert file.readline() == b"next\n"
+    file.seek(5)
+    assert file.readline(3 << 20) == bytes(3 << 20)
+    assert file.tell() == 5 + (3 << 20)
+
+
+def test_a_line_that_fails_leaves_the_position() -> None:
+    """Also where its beginning was read: the same line can be read again."""
+    text = b"x" * (3 * BLOCK) + b"\n"
+    file, source = make_file(text)
+    file.read(5)
+    source.failures = 1
+    file.seek(BLOCK - 128)
+    with pytest.raises(StorageError):
+        file.readline()
+    assert file.tell() == BLOCK - 128
+    assert file.readline() == text[BLOCK - 128 :]
