@@ -240,11 +240,12 @@ class RemoteFile(io.RawIOBase):
 
     def close(self) -> None:
         """Forget what was read, and close what the file owns; harmless if done before."""
-        if not self.closed and hasattr(self, "_cache"):  # closed by the destructor of a half made file
+        was_closed = self.closed
+        super().close()  # first: whoever is reading is to see it, once what he waits for is forgotten
+        if not was_closed and hasattr(self, "_cache"):  # closed by the destructor of a half made file
             self._cache.close()
             if getattr(self, "_closes", None) is not None:
                 self._closes.close()  # type: ignore[union-attr]
-        super().close()
 
     def _bytes(self, start: int, length: int) -> bytes:
         length = self._clipped(start, length)

@@ -103,6 +103,27 @@ def test_closing_ends_the_reads_of_other_threads() -> None:
             reading.result()
 
 
+def test_a_read_that_ends_while_the_file_is_being_closed_is_no_short_one() -> None:
+    """The file counts as closed before anything is forgotten."""
+    file, source = make_file()
+    forget = file._cache.close
+    source.held.clear()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(file.pread, 0, 10)
+        while not source.asked:
+            threading.Event().wait(0.001)
+
+        def close() -> None:
+            forget()
+            source.held.set()
+            reading.exception(20)
+
+        file._cache.close = close  # type: ignore[method-assign]
+        file.close()
+        with pytest.raises(ValueError, match="closed file"):
+            reading.result()
+
+
 def test_wrong_arguments_are_refused() -> None:
     """As `io.BytesIO` refuses them, and nothing is asked for."""
     file, source = make_file()
