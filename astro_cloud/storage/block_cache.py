@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from astro_cloud.exceptions import AstroCloudError
 from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.spans import Span, Spans, charge_of
+from astro_cloud.storage.stop import Stopped
 
 __all__ = ["BLOCK", "BlockCache", "ObjectReader", "Reading"]
 
@@ -141,16 +142,21 @@ class BlockCache:
             If they cannot be read; nothing is remembered of that.
         """
         while True:
-            with self._lock:
-                spans, own = self._looked_up(start, stop, alone, queued=bool(ahead))
-                if ahead:
-                    self._fetch_ahead(ahead, self.size // 2)
-            self._cancel_given_up()
-            if spans is None:
-                data = self.source.read_ranges([(start, stop)])[0]
-                return [memoryview(data)] if data else []
-            if all(self._arrived(span, own) for span in spans):
-                return list(_cut(spans, start, stop))
+            spans: list[Span[_Batch]] | None = []
+            try:
+                with self._lock:
+                    spans, own = self._looked_up(start, stop, alone, queued=bool(ahead))
+                    if ahead:
+                        self._fetch_ahead(ahead, self.size // 2)
+                self._cancel_given_up()
+                if spans is None:
+                    data = self.source.read_ranges([(start, stop)])[0]
+                    return [memoryview(data)] if data else []
+                if all(self._arrived(span, own) for span in spans):
+                    return list(_cut(spans, start, stop))
+            except BaseException:  # Ctrl-C too
+                self._leave(spans or [])
+                raise
             ahead = ()
 
     def fetch_ahead(self, ranges: Iterable[tuple[int, int]]) -> None:
@@ -208,9 +214,19 @@ class BlockCache:
             self._settle(batch)
         if batch.error is None:
             return True
+        if isinstance(batch.error, Stopped):  # by another thread that waited for it, and was interrupted
+            return False
         if batch is own or (not batch.background and isinstance(batch.error, AstroCloudError)):
             raise batch.error
         return False
+
+    def _leave(self, spans: Iterable[Span[_Batch]]) -> None:
+        """Give back the room of what this thread was to bring, unless another thread is about to."""
+        with self._lock:
+            for batch in {span.source for span in spans if span.source is not None}:
+                if isinstance(batch.reading, _Direct) and batch.left():
+                    self._settle(batch)
+            self._settle_done()
 
     def _fetch_ahead(self, ranges: Iterable[tuple[int, int]], limit: int) -> None:
         pieces, charge = [], 0
@@ -231,9 +247,7 @@ class BlockCache:
     ) -> _Batch | None:
         """Have pieces fetched, if there is room for them; by whoever wants them, if they are not queued."""
         spans: list[Span[_Batch]] = [Span(start, stop) for start, stop in pieces]
-        for batch in [batch for batch in self._flying if batch.reading.done()]:
-            batch.wait()
-            self._settle(batch)
+        self._settle_done()
         if not self._make_room(sum(span.charge for span in spans)):
             return None
         ranges = [(span.start, span.stop) for span in spans]
@@ -244,6 +258,11 @@ class BlockCache:
             span.source = batch
             self._spans.add(span, ahead=background)
         return batch
+
+    def _settle_done(self) -> None:
+        for batch in [batch for batch in self._flying if batch.reading.done()]:
+            batch.wait()
+            self._settle(batch)
 
     def _settle(self, batch: _Batch) -> None:
         """Put what a batch brought where it belongs, if that was not done before."""
@@ -343,3 +362,14 @@ class _Batch:
                 except Exception as error:
                     self.error = error
                 self._over = True
+
+    def left(self) -> bool:
+        """Stop it, unless it is over; false if some thread is waiting, and so will settle it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self._over:
+                self.error, self._over = Stopped(), True
+            return True
+        finally:
+            self._lock.release()

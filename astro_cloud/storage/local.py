@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from astro_cloud.exceptions import AccessDeniedError, ObjectNotFoundError, StorageError
 from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.answers import Version, changed
-from astro_cloud.storage.byterange import format_range
+from astro_cloud.storage.assembly import checked_ranges
 from astro_cloud.storage.location import Location
 
 __all__ = ["LocalObject", "local_error"]
@@ -96,16 +96,15 @@ class LocalObject:
         ValueError
             Unless 0 <= start < stop for every range.
         """
-        for start, stop in ranges:
-            format_range(start, stop)
+        wanted = checked_ranges(ranges)
         try:
             descriptor = self._opened()
             if into is None:
-                parts: list[Any] = [_read(descriptor, start, stop) for start, stop in ranges]
+                parts: list[Any] = [_read(descriptor, start, stop) for start, stop in wanted]
             else:
                 parts = [
                     _read_into(descriptor, start, memoryview(buffer).cast("B")[: stop - start])
-                    for (start, stop), buffer in zip(ranges, into, strict=True)
+                    for (start, stop), buffer in zip(wanted, into, strict=True)
                 ]
             self._hold(descriptor)
         except StorageError:

@@ -10,7 +10,7 @@ import io
 import operator
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from astro_cloud.forking import restart_after_fork
@@ -23,7 +23,7 @@ CACHE_SIZE = 32 << 20
 """Bytes that a file keeps at most, unless told otherwise."""
 _FARTHEST = 8 << 20
 _LONG = 1 << 26
-_LINE, _LONGEST_LINE = 128, 1 << 14
+_LINE, _LONGEST_LINE = 128, 1 << 20
 _PROBES = 32
 
 
@@ -187,22 +187,22 @@ class RemoteFile(io.RawIOBase):
             self._position += count
             return count
 
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """Read as `read` does, all of it for -1: for those who look for a buffered file."""
+        return self.read(size)
+
+    def readinto1(self, buffer: Any, /) -> int:
+        """Read as `readinto` does."""
+        return self.readinto(buffer)
+
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read up to and with the next newline, at most `size` bytes if that is not negative."""
         self._checkClosed()
-        left = -1 if size is None else operator.index(size)
-        line, ask = b"", _LINE
+        size = -1 if size is None else operator.index(size)
         with self._turn:
-            while left:
-                part = self._bytes(self._position, ask if left < 0 else min(ask, left))
-                part = part[: part.find(b"\n") + 1 or len(part)]
-                self._position += len(part)
-                line += part
-                if not part or part.endswith(b"\n"):
-                    break
-                left = max(0, left - len(part)) if left > 0 else left
-                ask = min(2 * ask, _LONGEST_LINE)
-        return line
+            line = b"".join(self._line(self._position, size))
+            self._position += len(line)
+            return line
 
     def pread(self, offset: int, length: int) -> bytes:
         """Read bytes [offset, offset + length), cut at the object's end; leave the position alone.
@@ -215,6 +215,7 @@ class RemoteFile(io.RawIOBase):
             If they cannot be read.
         """
         self._checkClosed()
+        offset, length = operator.index(offset), operator.index(length)  # numpy's integers would overflow
         if offset < 0 or length < 0:
             raise ValueError(f"cannot read {length} bytes at {offset}: neither may be negative")
         return self._bytes(offset, length)
@@ -231,19 +232,20 @@ class RemoteFile(io.RawIOBase):
             Unless 0 <= start < stop for every range.
         """
         self._checkClosed()
-        ranges = list(ranges)
-        for start, stop in ranges:
+        wanted = [(operator.index(start), operator.index(stop)) for start, stop in ranges]
+        for start, stop in wanted:
             if not 0 <= start < stop:
                 raise ValueError(f"bytes [{start}, {stop}) cannot be fetched: 0 <= start < stop must hold")
-        self._cache.fetch_ahead(_joined(ranges))
+        self._cache.fetch_ahead(_joined(wanted))
 
     def close(self) -> None:
         """Forget what was read, and close what the file owns; harmless if done before."""
-        if not self.closed and hasattr(self, "_cache"):  # closed by the destructor of a half made file
+        was_closed = self.closed
+        super().close()  # first: whoever is reading is to see it, once what he waits for is forgotten
+        if not was_closed and hasattr(self, "_cache"):  # closed by the destructor of a half made file
             self._cache.close()
             if getattr(self, "_closes", None) is not None:
                 self._closes.close()  # type: ignore[union-attr]
-        super().close()
 
     def _bytes(self, start: int, length: int) -> bytes:
         length = self._clipped(start, length)
@@ -280,6 +282,19 @@ class RemoteFile(io.RawIOBase):
         if length <= self._cache.largest or (end := self._cache.end) is None:
             return length
         return min(length, max(0, end - start))
+
+    def _line(self, start: int, most: int) -> Iterator[bytes]:
+        """Read the parts of a line, each twice as long as the one before; `most` bytes unless negative."""
+        ask = _LINE
+        while most:
+            part = self._bytes(start, ask if most < 0 else min(ask, most))
+            end = part.find(b"\n") + 1
+            yield part[:end] if end else part
+            if end or not part:
+                return
+            start += len(part)
+            most = most if most < 0 else most - len(part)
+            ask = min(2 * ask, _LONGEST_LINE)
 
     def _rest(self, start: int) -> bytes:
         """Read to the object's end, wherever that is."""

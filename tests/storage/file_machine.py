@@ -50,6 +50,16 @@ class FileMachine(RuleBasedStateMachine):
         assert self.file.readinto(memoryview(ours).cast(kind)) == self.model.readinto(theirs)
         assert ours == theirs
 
+    @rule(size=st.one_of(LENGTHS, st.sampled_from([None, -1])))
+    def read1(self, size: int | None) -> None:
+        assert self.file.read1(size) == self.model.read1(size)
+
+    @rule(length=LENGTHS, kind=st.sampled_from(["B", "i"]))
+    def readinto1(self, length: int, kind: str) -> None:
+        ours, theirs = bytearray(b"?" * length * 4), bytearray(b"?" * length * 4)
+        assert self.file.readinto1(memoryview(ours).cast(kind)) == self.model.readinto1(theirs)
+        assert ours == theirs
+
     @rule(size=st.one_of(st.integers(-1, 400), st.none()))
     def readline(self, size: int | None) -> None:
         assert self.file.readline(size) == self.model.readline(size)

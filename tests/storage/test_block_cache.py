@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,89 @@ def test_a_failure_is_raised_and_forgotten() -> None:
     assert isinstance(second.exception(), StorageError) or second.result() == DATA[5:20]
     assert read(cache, 0, 10) == DATA[:10]
     assert cache.held == BLOCK
+
+
+class Interrupted(MemoryObject):
+    """The first `interrupts` reads that a thread makes itself meet Ctrl-C, once they may arrive."""
+
+    interrupts = 1
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
+        self.interrupts -= 1
+        if self.interrupts < 0:
+            return super().read_ranges(ranges, into)
+        self.asked.append(list(ranges))
+        assert self.held.wait(20)
+        raise KeyboardInterrupt
+
+
+def test_what_is_interrupted_takes_no_room() -> None:
+    """Ctrl-C in read after read: nothing stays on its way that nobody brings, and the cache serves on."""
+    source = Interrupted(DATA)
+    source.interrupts = 5
+    cache = BlockCache(source, 8 * BLOCK)
+    for place in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            read(cache, 5 * place * BLOCK, (5 * place + 2) * BLOCK)
+        assert (cache.held, cache.held_ahead) == (0, 0)
+    assert [read(cache, 0, 10) for _ in range(3)] == [DATA[:10]] * 3
+    assert source.direct == 1
+    assert cache.held == BLOCK
+
+
+def test_an_interrupt_before_the_turn_of_a_read_gives_its_room_back() -> None:
+    """What another thread brings is waited for first, and kept; what was still to be read is not."""
+    source = Interrupted(DATA)
+    source.interrupts = 0
+    cache = BlockCache(source, 8 * BLOCK)
+    cache.fetch_ahead([(0, BLOCK)])
+    (batch,) = cache._flying
+    result, interrupts = batch.reading.result, iter([KeyboardInterrupt()])
+
+    def interrupted() -> Sequence[bytes]:
+        for interrupt in interrupts:
+            raise interrupt
+        return result()
+
+    batch.reading.result = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        read(cache, 0, 3 * BLOCK)
+    assert cache.held == BLOCK
+    assert read(cache, 0, 3 * BLOCK) == DATA[: 3 * BLOCK]
+    assert source.ranges == [(0, BLOCK), (BLOCK, 2 * BLOCK), (2 * BLOCK, 3 * BLOCK)]
+
+
+def test_a_failure_elsewhere_gives_back_the_room_of_what_was_not_begun() -> None:
+    """Of two parts, another thread's fails: this one's own, which nobody will read any more, is dropped."""
+    source = MemoryObject(DATA)
+    cache = BlockCache(source, 8 * BLOCK)
+    source.failures = 1
+    source.held.clear()
+    with in_thread(lambda: read(cache, 0, 10)) as first:
+        until(lambda: len(source.asked) == 1)
+        with in_thread(lambda: read(cache, 5, 3 * BLOCK)) as second:
+            until(lambda: cache.held > BLOCK)
+            source.held.set()
+            assert isinstance(first.exception(), StorageError)
+            assert isinstance(second.exception(), StorageError)
+    assert cache.held == 0
+
+
+def test_who_waits_for_what_is_interrupted_reads_it() -> None:
+    """The interrupt is one thread's: the others get their bytes, and the room counts once."""
+    source = Interrupted(DATA)
+    cache = BlockCache(source, 8 * BLOCK)
+    source.held.clear()
+    with ThreadPoolExecutor(5) as threads:
+        interrupted = threads.submit(read, cache, 0, 10)
+        until(lambda: len(source.asked) == 1)
+        parts = [threads.submit(read, cache, at, at + 10) for at in (5, 50, 500, 5000)]
+        until(lambda: all(part.running() for part in parts))
+        source.held.set()
+        assert isinstance(interrupted.exception(), KeyboardInterrupt)
+        assert [part.result() for part in parts] == [DATA[at : at + 10] for at in (5, 50, 500, 5000)]
+    assert cache.held == BLOCK
+    assert source.direct == 1
 
 
 def test_what_failed_ahead_is_asked_for_again() -> None:

@@ -8,6 +8,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import astro_cloud
@@ -60,6 +61,17 @@ def test_ranges_are_read_into_buffers(path: Path) -> None:
     assert [bytes(view) for view in views] == [DATA[:10], DATA[199_995:]]
     assert first == DATA[:10]
     assert second[:5] == DATA[199_995:]
+
+
+def test_bounds_may_be_integers_of_numpy(path: Path) -> None:
+    """However few bits they have; what is no integer is refused."""
+    source, buffer = local(path), bytearray(250)
+    assert source.read_ranges([(np.uint8(5), np.int64(1000))]) == [DATA[5:1000]]
+    assert source.begin([(np.int16(2), np.uint16(9))]).result() == [DATA[2:9]]
+    assert source.read_ranges([(np.uint8(0), np.uint8(250))], into=[buffer]) == [DATA[:250]]
+    for call in (source.read_ranges, source.begin):
+        with pytest.raises(TypeError):
+            call([(0.5, 2.5)])  # type: ignore[list-item]
 
 
 def test_begin_has_ended_already(path: Path, tmp_path: Path) -> None:

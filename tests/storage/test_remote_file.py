@@ -9,8 +9,11 @@ import os
 import pickle
 import random
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -76,8 +79,9 @@ def test_a_closed_file_says_so() -> None:
     assert file.closed
     assert repr(file) == "<RemoteFile memory (closed)>"
     for use in (
-        file.read, file.readall, file.readline, file.tell, file.readable, file.seekable, file.writable,
-        lambda: file.readinto(bytearray(5)), lambda: file.seek(0), lambda: file.pread(0, 1),
+        file.read, file.read1, file.readall, file.readline, file.tell, file.readable, file.seekable,
+        file.writable, lambda: file.readinto(bytearray(5)), lambda: file.readinto1(bytearray(5)),
+        lambda: file.seek(0), lambda: file.pread(0, 1),
         lambda: file.prefetch([(0, 1)]), lambda: file.size, lambda: pickle.dumps(file), file.__enter__,
         lambda: next(file),
     ):  # fmt: skip
@@ -95,6 +99,27 @@ def test_closing_ends_the_reads_of_other_threads() -> None:
             threading.Event().wait(0.001)
         file.close()
         source.held.set()
+        with pytest.raises(ValueError, match="closed file"):
+            reading.result()
+
+
+def test_a_read_that_ends_while_the_file_is_being_closed_is_no_short_one() -> None:
+    """The file counts as closed before anything is forgotten."""
+    file, source = make_file()
+    forget = file._cache.close
+    source.held.clear()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(file.pread, 0, 10)
+        while not source.asked:
+            threading.Event().wait(0.001)
+
+        def close() -> None:
+            forget()
+            source.held.set()
+            reading.exception(20)
+
+        file._cache.close = close  # type: ignore[method-assign]
+        file.close()
         with pytest.raises(ValueError, match="closed file"):
             reading.result()
 
@@ -122,6 +147,46 @@ def test_wrong_arguments_are_refused() -> None:
         make_file(cache_size=-1)
     gc.collect()  # a file that was never made is collected without a word
     assert source.asked == []
+
+
+@pytest.mark.parametrize("cache_size", [0, 32 << 20])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.uint64])
+def test_integers_of_numpy_are_integers(kind: type[np.integer], cache_size: int) -> None:
+    """Offsets out of a table's columns: however few bits they have, no sum of them overflows."""
+    largest = min(int(np.iinfo(kind).max), len(DATA) - 300)
+    file, source = make_file(cache_size=cache_size)
+    file.prefetch([(kind(largest - 100), kind(largest)), (kind(largest - 27), kind(largest - 7))])
+    for start in range(largest - 100, largest + 1, 20):
+        assert file.pread(kind(start), kind(100)) == DATA[start : start + 100]
+    assert file.pread(0, 100) == DATA[:100]
+    assert {type(bound) for wanted in source.ranges for bound in wanted} == {int}
+
+
+def test_offsets_beyond_two_gigabytes_may_be_of_32_bits() -> None:
+    """A read from just before 2**31 on ends behind it, as heaps of large tables have them."""
+
+    class Giant(MemoryObject):
+        @property
+        def size(self) -> int:
+            return 1 << 32
+
+        def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> Any:
+            return [bytes(stop - start) for start, stop in ranges]
+
+    with RemoteFile(Giant(b"")) as file:
+        assert file.pread(np.int32(2**31 - 50), 100) == bytes(100)
+
+
+def test_what_is_no_integer_is_refused() -> None:
+    """And leaves no trace: the reads that follow are right."""
+    file, source = make_file()
+    for arguments in ((1.5, 10), (0, 10.0), ("0", 1), (np.float64(3), 1)):
+        with pytest.raises(TypeError):
+            file.pread(*arguments)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            file.prefetch([(0, 5), arguments])  # type: ignore[list-item]
+    assert source.asked == []
+    assert file.pread(100, 50) == DATA[100:150]
 
 
 def test_small_steps_cost_one_request_a_window() -> None:
@@ -304,3 +369,39 @@ def test_it_serves_under_a_buffer() -> None:
         assert text.read() == TEXT[100:].decode("latin-1")
     assert file.closed
     assert len(source.asked) == 1
+
+
+def test_it_serves_as_a_buffer() -> None:
+    """What looks for the methods of a buffered file finds them, and text is read without one between."""
+    file, source = make_file(TEXT)
+    buffer = bytearray(10)
+    assert (file.read1(10), file.readinto1(buffer), buffer) == (TEXT[:10], 10, TEXT[10:20])
+    assert (file.read1(), file.read1(), file.seek(0)) == (TEXT[20:], b"", 0)
+    with io.TextIOWrapper(file, encoding="latin-1", newline="\n") as text:
+        assert text.readlines() == io.TextIOWrapper(io.BytesIO(TEXT), "latin-1", newline="\n").readlines()
+    assert len(source.asked) == 1
+
+
+@pytest.mark.parametrize("cache_size", [0, 1 << 20, 32 << 20])
+def test_a_line_without_end_is_read_in_long_steps(cache_size: int) -> None:
+    """Zeros for a text: each step doubles, up to 1 MiB, so that many megabytes are a few dozen reads."""
+    file, source = make_file(bytes(24 << 20) + b"\nnext\n", cache_size=cache_size)
+    assert len(file.readline()) == (24 << 20) + 1
+    assert len(source.asked) <= 14 + 24
+    assert file.readline() == b"next\n"
+    file.seek(5)
+    assert file.readline(3 << 20) == bytes(3 << 20)
+    assert file.tell() == 5 + (3 << 20)
+
+
+def test_a_line_that_fails_leaves_the_position() -> None:
+    """Also where its beginning was read: the same line can be read again."""
+    text = b"x" * (3 * BLOCK) + b"\n"
+    file, source = make_file(text)
+    file.read(5)
+    source.failures = 1
+    file.seek(BLOCK - 128)
+    with pytest.raises(StorageError):
+        file.readline()
+    assert file.tell() == BLOCK - 128
+    assert file.readline() == text[BLOCK - 128 :]
