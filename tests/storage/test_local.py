@@ -111,9 +111,10 @@ def test_a_file_that_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(AccessDeniedError, match="may not read the file"):
-        local(path).read_ranges([(0, 1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(AccessDeniedError, match="may not read the file"):
+            local(path).read_ranges([(0, 1)])
 
 
 def test_a_failing_disk_is_a_storage_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
