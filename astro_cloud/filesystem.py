@@ -3,7 +3,7 @@
 Whatever opens files through fsspec (pandas, xarray, dask, astropy) reads our locations by these names:
 the location as `astro_cloud.open` takes it, with ``astro+`` before it. Needs the extra ``fsspec``; the
 names are registered by entry points. It computes nothing: every method is a call of the storage tier.
-One long class, as fsspec has it.
+It is one long class, since fsspec asks one class for all of it: what there is, its bytes, its names.
 """
 
 from __future__ import annotations
@@ -439,7 +439,7 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return open_file(self._location(path), client=self._client, cache_size=size, **self._access)
 
     def _refuse(self, *arguments: Any, **options: Any) -> NoReturn:
-        """Raise `NotImplementedError`: nothing can be written."""
+        """Raise `NotImplementedError`, by which fsspec's callers know what a file system does not offer."""
         raise NotImplementedError(f"astro+{self.scheme}:// can be read, not written")
 
     mkdir = makedirs = rmdir = touch = _refuse

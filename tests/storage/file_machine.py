@@ -28,6 +28,7 @@ class FileMachine(RuleBasedStateMachine):
     """Compares a file, which `make_file` makes, with its model."""
 
     def make_file(self, cache_size: int, data: st.DataObject) -> RemoteFile:
+        """Make the file; what it reads from is what the machines of the test modules differ in."""
         raise NotImplementedError
 
     @initialize(cache_size=CACHE_SIZES, data=st.data())

@@ -104,8 +104,8 @@ def test_the_first_failure_ends_the_others(workers: Workers) -> None:
     assert workers.begin(calls(lambda: "next")).result() == ["next"]
 
 
-def test_what_is_given_up_is_over(workers: Workers) -> None:
-    """After `cancel` nothing of it runs, nor ever will; it may be called again."""
+def patient() -> tuple[Callable[[Stop], None], threading.Event, threading.Event]:
+    """Return a call that waits to be stopped, and what tells that it began and ended."""
     begun, ended = threading.Event(), threading.Event()
 
     def wait(stop: Stop) -> None:
@@ -115,6 +115,12 @@ def test_what_is_given_up_is_over(workers: Workers) -> None:
         finally:
             ended.set()
 
+    return wait, begun, ended
+
+
+def test_what_is_given_up_is_over(workers: Workers) -> None:
+    """After `cancel` nothing of it runs, nor ever will; it may be called again."""
+    wait, begun, ended = patient()
     batch = workers.begin([wait])
     assert begun.wait(5)
     assert not batch.done()
@@ -161,15 +167,7 @@ def test_a_call_that_heeds_nothing_does_not_hold_up_who_gives_up(
 
 def test_an_interrupt_gives_up_what_was_waited_for(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     """KeyboardInterrupt in `result` is raised after the calls have ended."""
-    begun, ended = threading.Event(), threading.Event()
-
-    def wait(stop: Stop) -> None:
-        begun.set()
-        try:
-            stop.wait(60)
-        finally:
-            ended.set()
-
+    wait, begun, ended = patient()
     batch = workers.begin([wait])
     assert begun.wait(5)
     wait_for_end, interrupts = batch._over.wait, iter([KeyboardInterrupt()])
