@@ -41,6 +41,7 @@ _RULES = (
         "REQUESTS_CA_BUNDLE)",
         False,
     ),
+    _Rule((urllib3.exceptions.NewConnectionError,), StorageError, "no connection", True),
     _Rule((requests.exceptions.ProxyError,), StorageError, "the proxy could not be reached", True),
     _Rule(
         (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError),
@@ -59,7 +60,7 @@ _RULES = (
             requests.exceptions.InvalidURL,
             requests.exceptions.InvalidSchema,
             requests.exceptions.MissingSchema,
-            urllib3.exceptions.LocationParseError,
+            urllib3.exceptions.LocationValueError,
             http.client.InvalidURL,
         ),
         InvalidLocationError,

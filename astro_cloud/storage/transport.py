@@ -203,24 +203,23 @@ class Transport:
                 engine = self._engines.get(origin) or self._new_engine(origin)
                 self._engines[origin] = engine
         if request.hooks["response"] and self._injected is None:
-            engine = self._through_session()
+            engine = self._through_session(origin)
         return engine.send(request, stop)
 
     def _new_engine(self, origin: str) -> Engine:
         options = self._options(origin)
         if self._injected is not None or select_proxy(origin, options["proxies"]) or options["cert"]:
-            return self._through_session()
+            return self._through_session(origin)
         return ConnectionEngine(origin, options["verify"], self._settings)
 
-    def _through_session(self) -> Engine:
-        return SessionEngine(self.session, self._options, self._settings)
+    def _through_session(self, origin: str) -> Engine:
+        return SessionEngine(origin, self.session, self._options(origin), self._settings)
 
-    def _options(self, url: str) -> Mapping[str, Any]:
-        """Proxies, CA bundle and client certificate for a URL's origin, read from the environment once."""
-        origin = _origin(url)
+    def _options(self, origin: str) -> Mapping[str, Any]:
+        """Proxies, CA bundle and client certificate for an origin, read from the environment once."""
         options = self._environment.get(origin)
         if options is None:
-            options = self.session.merge_environment_settings(url, {}, True, None, None)
+            options = self.session.merge_environment_settings(origin, {}, True, None, None)
             bundle = options["verify"]
             if origin.startswith("https:") and isinstance(bundle, str) and not os.path.exists(bundle):
                 raise StorageError(

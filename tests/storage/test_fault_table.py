@@ -32,10 +32,19 @@ RANGES = [(start, start + 900) for start in range(0, 100_000, 5000)]
 PARTS = [DATA[start:stop] for start, stop in RANGES]
 
 
-@pytest.fixture(params=["own connections", "a session"])
+class SessionWithSend(requests.Session):
+    """A session that has its own way of sending, which is requests'."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        return super().send(request, **options)
+
+
+@pytest.fixture(params=["own connections", "pool of a session", "session with a send"])
 def engine(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What a client is made with to read over either engine."""
-    return {} if request.param == "own connections" else {"session": requests.Session()}
+    """What a client is made with to read by each way a request can take."""
+    if request.param == "own connections":
+        return {}
+    return {"session": requests.Session() if request.param == "pool of a session" else SessionWithSend()}
 
 
 PASSES = {
