@@ -16,8 +16,19 @@ if TYPE_CHECKING:
     from astro_cloud.testing.http_request import Headers
     from astro_cloud.testing.request_log import RequestLog, RequestRecord
     from astro_cloud.testing.server import ObjectServer
+    from astro_cloud.testing.uploads import UnfinishedUpload
 
-__all__ = ["AccessKey", "Answer", "Ending", "Fault", "Headers", "ObjectServer", "RequestLog", "RequestRecord"]
+__all__ = [
+    "AccessKey",
+    "Answer",
+    "Ending",
+    "Fault",
+    "Headers",
+    "ObjectServer",
+    "RequestLog",
+    "RequestRecord",
+    "UnfinishedUpload",
+]
 
 _MODULES = {
     "AccessKey": "access_key",
@@ -28,6 +39,7 @@ _MODULES = {
     "ObjectServer": "server",
     "RequestLog": "request_log",
     "RequestRecord": "request_log",
+    "UnfinishedUpload": "uploads",
 }
 
 

@@ -19,6 +19,7 @@ class Ending(enum.Enum):
     CLOSE = "closed"
     RESET = "reset: the client gets ECONNRESET"
     HANG = "left open in silence until the client leaves or the server closes"
+    DEAF = "left open until the server closes, and nothing more is read from it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Answer:
         Bytes of the body after which the sending ends as ``ending`` says; None for all.
     ending : Ending
         What happens then.
+    read_up_to : int or None
+        Bytes of the request's body that are read before any of this; None for all. With fewer than all, the
+        ending must be another than KEEP.
     """
 
     status: int
@@ -65,6 +69,7 @@ class Answer:
     send_head: bool = True
     stop_after: int | None = None
     ending: Ending = Ending.KEEP
+    read_up_to: int | None = None
 
     def header(self, name: str) -> str | None:
         """Return a header's value, or None."""
@@ -100,7 +105,7 @@ def head_bytes(answer: Answer, common: str, *, keep_alive: bool) -> bytes:
     lines += [f"{name}: {value}\r\n" for name, value in answer.headers]
     if answer.status not in (204, 304):
         lines.append(f"Content-Length: {len(answer.body)}\r\n")
-    if not keep_alive:
+    if not keep_alive and answer.header("Connection") is None:
         lines.append("Connection: close\r\n")
     lines.append("\r\n")
     return "".join(lines).encode("utf-8", "surrogateescape")

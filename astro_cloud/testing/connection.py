@@ -11,12 +11,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
 from astro_cloud.testing.answer import Answer, Ending, FileSlice, head_bytes, http_date, refusal_answer
 from astro_cloud.testing.http_request import MAX_HEAD, BadRequest, Headers, Request, parse_request
 from astro_cloud.testing.refusal import Refusal
+from astro_cloud.testing.request_body import RequestBody
 from astro_cloud.testing.request_log import Recorder, RequestRecord
 
 PACED_STEP = 64 * 1024
@@ -98,6 +99,8 @@ class Connection:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         elif ending is Ending.CLOSE:
             self._close_gently()
+        elif ending is Ending.DEAF:
+            self.host.closing.wait()
         return ending is Ending.KEEP
 
     def _read_request(self) -> Request:
@@ -114,19 +117,14 @@ class Connection:
         del self._buffer[: end + 4]
         return parse_request(head)
 
-    def body(self, request: Request) -> Iterator[bytes]:
-        """Yield a request's body; what is not consumed must be drained before the answer is sent."""
-        left = request.content_length
-        if request.expects_continue and not self._buffer:
-            self._continue()
-        while left:
-            if self._buffer:
-                chunk = bytes(self._buffer[:left])
-                del self._buffer[:left]
-            else:
-                chunk = self._receive(min(left, _STEP))
-            left -= len(chunk)
-            yield chunk
+    def body(self, request: Request) -> RequestBody:
+        """Return a request's body; what is not consumed must be drained before the next request."""
+        return RequestBody(
+            request.content_length,
+            buffer=self._buffer,
+            receive=self._receive,
+            invite=self._continue if request.expects_continue else None,
+        )
 
     def _continue(self) -> None:
         try:
@@ -175,6 +173,7 @@ class _Exchange:
         self.t_first_byte: float | None = None
         self.t_end = self.t_received
         self.status: int | None = None
+        self.body: RequestBody | None = None
         self.body_bytes = 0
         self.whole = False
         self.announced = False
@@ -198,15 +197,14 @@ class _Exchange:
         request = self.request
         if isinstance(request, BadRequest):
             return refusal_answer(request.refusal, request.target, request_id)
-        body = self.connection.body(request)
+        self.body = self.connection.body(request)
         try:
-            answer = self.host.answer(request, body, request_id)
+            answer = self.host.answer(request, self.body, request_id)
         except ClientLeft:
             raise
         except Exception as error:  # the disk, or a fault written by hand: whoever wrote it wants to know
             answer = refusal_answer(Refusal(500, "InternalError", repr(error)), request.resource, request_id)
-        for _ in body:
-            pass
+        self.body.drain(answer.read_up_to)
         return answer
 
     def _send(self, answer: Answer, request_id: str, *, keep_alive: bool) -> None:
@@ -292,6 +290,7 @@ class _Exchange:
                 key=known.key if known else "",
                 headers=known.headers if known else Headers(),
                 status=self.status,
+                received=self.body.received if self.body else 0,
                 body_bytes=self.body_bytes,
                 t_received=self.t_received,
                 t_first_byte=self.t_first_byte,

@@ -16,8 +16,8 @@ from astro_cloud.testing.answer import Answer, Ending, FileSlice, refusal_answer
 from astro_cloud.testing.http_request import Request
 from astro_cloud.testing.refusal import Refusal
 
-MAX_GZIP = 64 * 1024 * 1024
-"""Bytes of the largest object `Fault.gzip` compresses, which it does in memory."""
+MAX_CHANGED = 64 * 1024 * 1024
+"""Most bytes that `Fault.gzip` and `Fault.corrupted` change, which they do in memory."""
 
 Serve = Callable[[], Answer]
 Apply = Callable[[Request, Serve], Answer]
@@ -60,8 +60,7 @@ class Fault:
         retry_after : float or str, optional
             The Retry-After header: seconds, or an HTTP date.
         """
-        headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-        refusal = Refusal(status, code, message or code, (), headers)
+        refusal = _s3_error(status, code, message, retry_after)
         return cls(f"unavailable({status}, {code!r})", lambda request, serve: _refusal(request, refusal))
 
     @classmethod
@@ -73,7 +72,11 @@ class Fault:
 
     @classmethod
     def reset(cls, after: int | None = 0) -> Fault:
-        """Reset the connection (RST) after this many bytes of the body; None: before the status line."""
+        """Reset the connection (RST) after this many bytes of the body; None: before the status line.
+
+        The request is carried out: after a PUT with ``Fault.reset(None)`` the object is there, and only the
+        answer that would say so is lost.
+        """
         changes = {"stop_after": after or 0, "send_head": after is not None, "ending": Ending.RESET}
         return cls(f"reset({after})", lambda request, serve: replace(serve(), **changes))  # type: ignore[arg-type]
 
@@ -89,6 +92,58 @@ class Fault:
         """Read the request and say nothing until the client leaves or the server closes."""
         silence = Answer(0, send_head=False, stop_after=0, ending=Ending.HANG)
         return cls("never_answers()", lambda request, serve: silence)
+
+    @classmethod
+    def early_refusal(
+        cls,
+        status: int = 503,
+        code: str = "SlowDown",
+        *,
+        message: str = "",
+        retry_after: float | str | None = None,
+    ) -> Fault:
+        """Answer an S3 error before any of the request's body is read, then close the connection.
+
+        Its parameters are those of `unavailable`, which reads the body first. A client that goes on sending
+        for half a second more gets a reset.
+        """
+        refusal = _s3_error(status, code, message, retry_after)
+
+        def apply(request: Request, serve: Serve) -> Answer:
+            answer = _header(_refusal(request, refusal), "Connection", "close")
+            return replace(answer, read_up_to=0, ending=Ending.CLOSE)
+
+        return cls(f"early_refusal({status}, {code!r})", apply)
+
+    @classmethod
+    def reset_request(cls, after: int) -> Fault:
+        """Reset the connection (RST) once so many bytes of the request's body were read; nothing is done."""
+        return cls(f"reset_request({after})", _unread(after, Ending.RESET))
+
+    @classmethod
+    def cut_request(cls, after: int) -> Fault:
+        """Close the connection once so many bytes of the request's body were read; nothing is done."""
+        return cls(f"cut_request({after})", _unread(after, Ending.CLOSE))
+
+    @classmethod
+    def stall_request(cls, after: int) -> Fault:
+        """Read no further than this many bytes of the request's body, the connection open; nothing is done.
+
+        What a client sends after them fills the buffers between, then its sending blocks. The log has the
+        request at once; the connection ends when the server closes.
+        """
+        return cls(f"stall_request({after})", _unread(after, Ending.DEAF))
+
+    @classmethod
+    def ok_with_error(cls, code: str = "InternalError", *, message: str = "") -> Fault:
+        """Answer 200 with an S3 error in the body and do nothing, as S3 may when an upload is completed."""
+        refusal = _s3_error(200, code, message, None)
+        return cls(f"ok_with_error({code!r})", lambda request, serve: _refusal(request, refusal))
+
+    @classmethod
+    def corrupted(cls, at: int = 0) -> Fault:
+        """Send one byte of the object wrong, the one ``at`` bytes from its beginning, if it is asked for."""
+        return cls(f"corrupted({at})", _on_object(lambda answer: _corrupted(answer, at)))
 
     @classmethod
     def whole_body(cls) -> Fault:
@@ -179,6 +234,32 @@ class Fault:
         return cls(f"redirect({location!r}, {status})", lambda request, serve: _refusal(request, refusal))
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which requests a fault befalls; None is any.
+
+    Parameters
+    ----------
+    key, method : str or None
+        The request's.
+    query : str or None
+        ``"name"`` of a parameter it has, or ``"name=value"``, decoded.
+    """
+
+    key: str | None = None
+    method: str | None = None
+    query: str | None = None
+
+    def fits(self, request: Request) -> bool:
+        """Tell whether a request is one of them."""
+        if self.key not in (None, request.key) or self.method not in (None, request.method):
+            return False
+        if self.query is None:
+            return True
+        name, equals, value = self.query.partition("=")
+        return name in request.query and (not equals or request.query[name] == value)
+
+
 class FaultQueue:
     """Faults waiting for requests; thread-safe."""
 
@@ -186,18 +267,18 @@ class FaultQueue:
         self._lock = threading.Lock()
         self._waiting: deque[_Injection] = deque()
 
-    def inject(self, fault: Fault, times: int | None, key: str | None, method: str | None) -> None:
-        """Append a fault for the next ``times`` requests (None: all) with this key and method (None: any)."""
+    def inject(self, fault: Fault, times: int | None, wanted: Wanted) -> None:
+        """Append a fault for the next ``times`` requests (None: all) that are ``wanted``."""
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None: {times}")
         with self._lock:
-            self._waiting.append(_Injection(fault, times, key, method))
+            self._waiting.append(_Injection(fault, times, wanted))
 
     def take(self, request: Request) -> Fault | None:
         """Return the first fault that fits a request, used up once more; None if none does."""
         with self._lock:
             for injection in self._waiting:
-                if injection.key in (None, request.key) and injection.method in (None, request.method):
+                if injection.wanted.fits(request):
                     if injection.times is not None:
                         injection.times -= 1
                         if not injection.times:
@@ -215,8 +296,18 @@ class FaultQueue:
 class _Injection:
     fault: Fault
     times: int | None
-    key: str | None
-    method: str | None
+    wanted: Wanted
+
+
+def _s3_error(status: int, code: str, message: str, retry_after: float | str | None) -> Refusal:
+    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+    return Refusal(status, code, message or code, (), headers)
+
+
+def _unread(after: int, ending: Ending) -> Apply:
+    """Return a fault's ``apply`` that reads this much of the request's body and gives no answer."""
+    silence = Answer(0, send_head=False, stop_after=0, ending=ending, read_up_to=after)
+    return lambda request, serve: silence
 
 
 def _refusal(request: Request, refusal: Refusal) -> Answer:
@@ -260,11 +351,25 @@ def _whole(answer: Answer) -> Answer:
     return replace(_header(answer, "Content-Range", None), status=200, body=body, part=None)
 
 
+def _corrupted(answer: Answer, at: int) -> Answer:
+    body = answer.body
+    if not isinstance(body, FileSlice) or not body.start <= at < body.stop:
+        return answer
+    data = bytearray(_in_memory(body))
+    data[at - body.start] ^= 0xFF
+    return replace(answer, body=bytes(data))
+
+
+def _in_memory(body: FileSlice) -> bytes:
+    if len(body) > MAX_CHANGED:
+        raise ValueError(f"the fault changes bytes in memory: {len(body)} are more than {MAX_CHANGED}")
+    return body.stored.read(body.start, len(body))
+
+
 def _gzipped(answer: Answer) -> Answer:
     stored = answer.stored
     if stored is None or answer.status == 304:
         return answer
-    if stored.size > MAX_GZIP:
-        raise ValueError(f"Fault.gzip compresses in memory: {stored.size} bytes are more than {MAX_GZIP}")
+    data = gzip.compress(_in_memory(FileSlice(stored, 0, stored.size)), 1)
     answer = _header(_header(_whole(answer), "Content-Encoding", "gzip"), "ETag", f"W/{stored.etag}")
-    return replace(answer, body=gzip.compress(stored.read(0, stored.size), 1))
+    return replace(answer, body=data)

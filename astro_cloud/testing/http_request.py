@@ -120,6 +120,11 @@ class Request:
         """The target's path as sent, which an error names."""
         return split_target(self.target)[0]
 
+    @property
+    def about_uploads(self) -> bool:
+        """Whether the query names a multipart upload, begins one, or asks for them."""
+        return "uploads" in self.query or "uploadId" in self.query
+
 
 class BadRequest(Refused):
     """A head that cannot be understood; the connection is closed after the answer."""

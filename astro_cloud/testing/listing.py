@@ -116,7 +116,7 @@ def listing_xml(
     bucket: str, query: Mapping[str, str], page: Page, facts: Callable[[str], Facts | None]
 ) -> bytes:
     """Return the answer's body; ``facts`` is asked for each key, and says None for one that is gone."""
-    encode = _url_encoded if "encoding-type" in query else str
+    encode = encoder(query)
     parts = [element("Name", bucket), element("Prefix", encode(query.get("prefix", "")))]
     parts += [element(name, encode(query[tag])) for name, tag in _ECHOED if tag in query]
     parts.append(element("KeyCount", str(len(page.keys) + len(page.common_prefixes))))
@@ -147,14 +147,23 @@ def location_xml(region: str) -> bytes:
     return document("LocationConstraint", "" if region == "us-east-1" else escape(region), NAMESPACE)
 
 
+def encoder(query: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what a listing writes keys with: percent-encoded where ``encoding-type`` asks for it."""
+    return _url_encoded if "encoding-type" in query else str
+
+
+def timestamp(seconds: float) -> str:
+    """Return seconds since 1970 UTC as S3's XML has them."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 _ECHOED = (("Delimiter", "delimiter"), ("StartAfter", "start-after"))
 
 
 def _contents(key: str, facts: Facts) -> str:
-    modified = datetime.fromtimestamp(facts.modified, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     inner = (
         element("Key", key)
-        + element("LastModified", modified)
+        + element("LastModified", timestamp(facts.modified))
         + element("ETag", facts.etag)
         + element("Size", str(facts.size))
         + element("StorageClass", "STANDARD")

@@ -38,6 +38,8 @@ class RequestRecord:
         answer always comes later.
     aborted : bool
         Whether the answer ended before it was whole, by a fault or because the client left.
+    received : int
+        Bytes of the request's body that were read.
     """
 
     connection: int
@@ -53,6 +55,7 @@ class RequestRecord:
     t_first_byte: float | None
     t_end: float
     aborted: bool
+    received: int = 0
 
     @property
     def range(self) -> str | None:
@@ -75,6 +78,11 @@ class RequestLog(list[RequestRecord]):
     def body_bytes(self) -> int:
         """Bytes of all bodies sent."""
         return sum(record.body_bytes for record in self)
+
+    @property
+    def received(self) -> int:
+        """Bytes of all bodies received."""
+        return sum(record.received for record in self)
 
     @property
     def connections(self) -> int:

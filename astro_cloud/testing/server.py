@@ -18,12 +18,15 @@ from urllib.parse import quote
 from astro_cloud.testing.access import Access
 from astro_cloud.testing.access_key import AccessKey
 from astro_cloud.testing.answer import Answer
+from astro_cloud.testing.checksums import checksum_of
 from astro_cloud.testing.connection import Connection, close_socket
-from astro_cloud.testing.faults import Fault, FaultQueue
+from astro_cloud.testing.faults import Fault, FaultQueue, Wanted
 from astro_cloud.testing.http_request import Request
+from astro_cloud.testing.multipart import MIN_PART_SIZE
 from astro_cloud.testing.request_log import Recorder, RequestLog
 from astro_cloud.testing.service import Service
 from astro_cloud.testing.store import Store
+from astro_cloud.testing.uploads import UnfinishedUpload
 
 _BACKLOG = 512
 _CLOSE_TIMEOUT = 0.9
@@ -57,10 +60,12 @@ class ObjectServer:
         Returns the server's time, seconds since 1970 UTC, by which requests' dates are judged.
     port : int
         0 for one that is free.
+    min_part_size : int
+        Bytes that each part of a multipart upload must have but for the last; 5 MiB, as on S3.
 
     Attributes
     ----------
-    latency, connect_latency, bandwidth
+    latency, connect_latency, bandwidth, min_part_size
         As above; they may be changed while the server runs.
 
     Examples
@@ -89,6 +94,7 @@ class ObjectServer:
         bandwidth: float | None = None,
         clock: Callable[[], float] = time.time,
         port: int = 0,
+        min_part_size: int = MIN_PART_SIZE,
     ) -> None:
         if credentials is None:
             credentials = (AccessKey(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)),)
@@ -98,6 +104,7 @@ class ObjectServer:
         self._access = Access(keys, region, set(public), set(requester_pays), clock)
         self._store = Store(root)
         self._service = Service(self._store, self._access)
+        self.min_part_size = min_part_size
         self._faults = FaultQueue()
         self._port = port
         self._running: _Running | None = None
@@ -126,11 +133,12 @@ class ObjectServer:
         return f"<ObjectServer {where}, root {str(self._store.root)!r}>"
 
     def close(self) -> None:
-        """End every connection and thread, within a second; harmless if done before."""
+        """End every connection, thread and multipart upload, within a second; harmless if done before."""
         self.closing.set()
         running, self._running = self._running, None
         if running is not None:
             running.stop()
+        self._service.multipart.uploads.clear()
 
     @property
     def url(self) -> str:
@@ -187,6 +195,20 @@ class ObjectServer:
         return self._access.requester_pays
 
     @property
+    def min_part_size(self) -> int:
+        """Bytes each part of a multipart upload must have but for the last; may be changed meanwhile."""
+        return self._service.multipart.min_part_size
+
+    @min_part_size.setter
+    def min_part_size(self, size: int) -> None:
+        self._service.multipart.min_part_size = size
+
+    @property
+    def uploads(self) -> list[UnfinishedUpload]:
+        """The multipart uploads neither completed nor aborted: tuples of bucket, key and upload id."""
+        return self._service.multipart.uploads.names()
+
+    @property
     def environ(self) -> dict[str, str]:
         """The environment variables by which S3 tools find this server and its first credentials."""
         key = self._first_key
@@ -201,16 +223,33 @@ class ObjectServer:
             variables["AWS_SESSION_TOKEN"] = key.session_token
         return variables
 
-    def put(self, bucket: str, key: str, data: bytes) -> None:
-        """Write an object straight to disk, and its bucket if there is none; needs no running server."""
-        self._store.put(bucket, key, data)
+    def put(self, bucket: str, key: str, data: bytes, *, checksum: str | None = None) -> None:
+        """Write an object straight to disk, and its bucket if there is none; needs no running server.
+
+        Parameters
+        ----------
+        bucket, key : str
+            Where.
+        data : bytes
+            All of it.
+        checksum : str, optional
+            ``"crc32"``, ``"crc32c"``, ``"crc64nvme"``, ``"sha1"`` or ``"sha256"``: what the object is told
+            to have to those who ask with ``x-amz-checksum-mode: ENABLED``, until its file changes.
+        """
+        self._store.put(bucket, key, data, checksum_of(checksum, data) if checksum else None)
 
     def path(self, bucket: str, key: str) -> Path:
         """Return the file that holds an object, or would."""
         return self._store.path(bucket, key)
 
     def inject(
-        self, fault: Fault, times: int | None = 1, key: str | None = None, method: str | None = None
+        self,
+        fault: Fault,
+        times: int | None = 1,
+        key: str | None = None,
+        method: str | None = None,
+        *,
+        query: str | None = None,
     ) -> None:
         """Let a fault befall requests to come; several are consumed in the order injected.
 
@@ -222,8 +261,11 @@ class ObjectServer:
             Requests it befalls, at least 1; None for all.
         key, method : str, optional
             Only requests for this key, and with this method.
+        query : str, optional
+            Only requests with this parameter, ``"name"`` or ``"name=value"``: ``"uploads"`` begins a
+            multipart upload, ``"partNumber=3"`` is its third part, ``"uploadId"`` with POST completes it.
         """
-        self._faults.inject(fault, times, key, method)
+        self._faults.inject(fault, times, Wanted(key, method, query))
 
     def clear_faults(self) -> None:
         """Drop the faults that are still waiting."""

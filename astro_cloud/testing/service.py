@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import quote
 
 from astro_cloud.testing.access import Access, Grant
 from astro_cloud.testing.answer import Answer, FileSlice, http_date, refusal_answer
+from astro_cloud.testing.checks import (
+    METHOD_NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    PRECONDITION_FAILED,
+    check_bucket,
+    check_content,
+    check_key,
+    check_overwrite,
+    no_such_key,
+)
 from astro_cloud.testing.conditions import Unsatisfiable, precondition_status, requested_range
 from astro_cloud.testing.http_request import Request
 from astro_cloud.testing.listing import (
@@ -20,28 +28,20 @@ from astro_cloud.testing.listing import (
     location_xml,
     page_of,
 )
+from astro_cloud.testing.multipart import Multipart
+from astro_cloud.testing.payload import drain, receive
 from astro_cloud.testing.refusal import Refusal, Refused, refuse
 from astro_cloud.testing.store import Store, StoredObject, is_bucket_name
-
-MAX_KEY = 1024
-"""Most bytes of a key, in UTF-8."""
 
 _XML = (("Content-Type", "application/xml"),)
 _SUBRESOURCES = frozenset(
     (
         *("accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "inventory"),
         *("intelligent-tiering", "legal-hold", "lifecycle", "logging", "metrics", "notification"),
-        *("object-lock", "ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock"),
+        *("object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock"),
         *("replication", "requestPayment", "restore", "retention", "select", "tagging", "torrent"),
-        *("uploadId", "uploads", "versionId", "versioning", "versions", "website"),
+        *("versionId", "versioning", "versions", "website"),
     )
-)
-_NOT_IMPLEMENTED = Refusal(501, "NotImplemented", "This server does not implement what the request asks for.")
-_METHOD_NOT_ALLOWED = Refusal(
-    405, "MethodNotAllowed", "The specified method is not allowed against this resource."
-)
-_PRECONDITION_FAILED = Refusal(
-    412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
 )
 
 
@@ -51,21 +51,26 @@ class Service:
     def __init__(self, store: Store, access: Access) -> None:
         self.store = store
         self.access = access
+        self.multipart = Multipart(store, access.clock)
 
     def answer(self, request: Request, body: Iterable[bytes], request_id: str) -> Answer:
         """Carry a request out; ``body`` is read only if it is needed."""
         try:
             grant = self.access.judge(request)
-            answer = self._dispatch(request, body, grant)
+            answer = self._dispatch(request, grant.content(request, body), grant)
         except Refused as refused:
             return refusal_answer(refused.refusal, request.resource, request_id)
         return replace(answer, headers=(*answer.headers, *grant.headers)) if grant.headers else answer
 
     def _dispatch(self, request: Request, body: Iterable[bytes], grant: Grant) -> Answer:
         if not _SUBRESOURCES.isdisjoint(request.query):
-            raise Refused(_NOT_IMPLEMENTED)
+            raise Refused(NOT_IMPLEMENTED)
+        if request.about_uploads:
+            return self.multipart.answer(request, body, grant)
+        if "partNumber" in request.query:
+            raise Refused(NOT_IMPLEMENTED)
         if request.content_length and not (request.method == "PUT" and request.key):
-            grant.check_body(_drained_sha256(body))
+            drain(body, grant)
         match request.method:
             case "GET" | "HEAD" if request.key:
                 return self._read(request)
@@ -78,13 +83,13 @@ class Service:
             case "PUT" if request.bucket:
                 return self._create_bucket(request.bucket)
             case "DELETE" if request.key:
-                self._check_bucket(request.bucket)
+                check_bucket(self.store, request.bucket)
                 self.store.delete(request.bucket, request.key)
                 return Answer(204)
             case "DELETE" | "POST" if request.bucket:
-                raise Refused(_NOT_IMPLEMENTED)
+                raise Refused(NOT_IMPLEMENTED)
             case _:
-                raise Refused(_METHOD_NOT_ALLOWED)
+                raise Refused(METHOD_NOT_ALLOWED)
 
     def _read(self, request: Request) -> Answer:
         stored = self._open(request)
@@ -95,22 +100,22 @@ class Service:
             raise
 
     def _open(self, request: Request) -> StoredObject:
-        self._check_bucket(request.bucket)
-        _check_key(request.key)
+        check_bucket(self.store, request.bucket)
+        check_key(request.key)
         try:
             return self.store.open(request.bucket, request.key)
         except FileNotFoundError:
-            raise refuse(404, "NoSuchKey", "The specified key does not exist.", Key=request.key) from None
+            raise no_such_key(request.key) from None
 
     def _read_bucket(self, request: Request) -> Answer:
-        self._check_bucket(request.bucket)
+        check_bucket(self.store, request.bucket)
         region = (("x-amz-bucket-region", self.access.region),)
         if request.method == "HEAD":
             return Answer(200, (*_XML, *region))
         if "location" in request.query:
             return Answer(200, _XML, location_xml(self.access.region))
         if request.query.get("list-type") != "2":
-            raise Refused(_NOT_IMPLEMENTED)
+            raise Refused(NOT_IMPLEMENTED)
         parameters = list_parameters(request.query)
         page = page_of(self.store.keys(request.bucket, parameters.prefix), parameters)
         xml = listing_xml(request.bucket, request.query, page, lambda key: self._facts(request.bucket, key))
@@ -125,42 +130,24 @@ class Service:
         return Facts(stored.size, stored.etag, stored.modified)
 
     def _write(self, request: Request, body: Iterable[bytes], grant: Grant) -> Answer:
-        self._check_bucket(request.bucket)
-        _check_key(request.key)
-        if "content-length" not in request.headers:
-            raise refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-        if "x-amz-copy-source" in request.headers:
-            raise Refused(_NOT_IMPLEMENTED)
-        self._check_overwrite(request)
-        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        with self.store.writing(request.bucket, request.key) as file:
-            for chunk in body:
-                sha256.update(chunk)
-                md5.update(chunk)
-                file.write(chunk)
-            grant.check_body(sha256.hexdigest())
-            expected = request.headers.get("content-md5")
-            if expected is not None and expected != base64.b64encode(md5.digest()).decode():
-                raise refuse(
-                    400, "BadDigest", "The Content-MD5 you specified did not match what we received."
-                )
-        facts = self._facts(request.bucket, request.key)
-        return Answer(200, (("ETag", facts.etag),) if facts else ())
+        check_bucket(self.store, request.bucket)
+        check_key(request.key)
+        check_content(request)
 
-    def _check_overwrite(self, request: Request) -> None:
-        facts = self._facts(request.bucket, request.key) or Facts(0, "", 0.0)
-        if precondition_status(request.headers, facts.etag, facts.modified, reading=False):
-            raise Refused(_PRECONDITION_FAILED)
+        def check() -> None:
+            check_overwrite(self.store, request)
+
+        check()
+        with self.store.writing(request.bucket, request.key, check=check) as draft:
+            came = receive(body, draft.file, headers=request.headers, grant=grant)
+            draft.etag, draft.checksum = came.etag, came.checksum
+        return Answer(200, (("ETag", came.etag), *(came.checksum.headers if came.checksum else ())))
 
     def _create_bucket(self, bucket: str) -> Answer:
         if not is_bucket_name(bucket):
             raise refuse(400, "InvalidBucketName", "The specified bucket is not valid.")
         self.store.create_bucket(bucket)
         return Answer(200, (("Location", f"/{quote(bucket)}"),))
-
-    def _check_bucket(self, bucket: str) -> None:
-        if not self.store.has_bucket(bucket):
-            raise refuse(404, "NoSuchBucket", "The specified bucket does not exist", BucketName=bucket)
 
 
 def _object_answer(request: Request, stored: StoredObject) -> Answer:
@@ -172,7 +159,7 @@ def _object_answer(request: Request, stored: StoredObject) -> Answer:
     )
     status = precondition_status(request.headers, stored.etag, stored.modified)
     if status == 412:
-        raise Refused(_PRECONDITION_FAILED)
+        raise Refused(PRECONDITION_FAILED)
     if status == 304:
         return Answer(304, headers, stored=stored)
     headers += (("Content-Type", "binary/octet-stream"),)
@@ -181,6 +168,8 @@ def _object_answer(request: Request, stored: StoredObject) -> Answer:
     except Unsatisfiable:
         raise Refused(_invalid_range(request, stored.size)) from None
     if part is None:
+        if stored.checksum and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+            headers += stored.checksum.headers
         return Answer(200, headers, FileSlice(stored, 0, stored.size), stored)
     start, stop = part
     headers += (("Content-Range", f"bytes {start}-{stop - 1}/{stored.size}"),)
@@ -196,15 +185,3 @@ def _invalid_range(request: Request, size: int) -> Refusal:
         elements,
         (("Content-Range", f"bytes */{size}"),),
     )
-
-
-def _check_key(key: str) -> None:
-    if len(key.encode()) > MAX_KEY:
-        raise refuse(400, "KeyTooLongError", "Your key is too long", MaxSizeAllowed=str(MAX_KEY))
-
-
-def _drained_sha256(body: Iterable[bytes]) -> str:
-    sha256 = hashlib.sha256()
-    for chunk in body:
-        sha256.update(chunk)
-    return sha256.hexdigest()

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from astro_cloud.testing.access_key import AccessKey
 from astro_cloud.testing.http_request import Headers, percent_decoded, query_pairs, split_target
 from astro_cloud.testing.refusal import Refusal, Refused, refuse
+from astro_cloud.testing.signed_chunks import STREAMING_PAYLOAD, ChunkSeed
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW = 15 * 60
@@ -59,11 +60,13 @@ class Verdict:
     access_key : str or None
         Who sent the request; None if it is anonymous.
     payload_hash : str or None
-        What the signature says of the body: 64 hex digits, or ``UNSIGNED-PAYLOAD``.
+        What the signature says of the body: 64 hex digits, ``UNSIGNED-PAYLOAD`` or `STREAMING_PAYLOAD`.
     refusal : Refusal or None
         The answer that is due instead of the one asked for; None if the signature is good, or absent.
     canonical_request, string_to_sign : str
         The stages of the server's own calculation, empty if it did not come to that.
+    chunk_seed : ChunkSeed or None
+        What the signatures of the body's chunks start from, if it is signed so.
     """
 
     access_key: str | None = None
@@ -71,6 +74,7 @@ class Verdict:
     refusal: Refusal | None = None
     canonical_request: str = ""
     string_to_sign: str = ""
+    chunk_seed: ChunkSeed | None = None
 
 
 def verify(
@@ -132,12 +136,18 @@ def verify(
         refusal = _mismatch(key.access_key, string_to_sign, canonical)
     elif body_sha256 is not None:
         refusal = check_payload(payload_hash, body_sha256)
-    return Verdict(key.access_key, payload_hash, refusal, canonical, string_to_sign)
+    seed = _chunk_seed(key, authorization, amz_date) if payload_hash == STREAMING_PAYLOAD else None
+    return Verdict(key.access_key, payload_hash, refusal, canonical, string_to_sign, seed)
 
 
 def check_payload(payload_hash: str, body_sha256: str) -> Refusal | None:
-    """Return the refusal of a body whose SHA-256 is not the one that was signed, or None."""
-    if payload_hash == UNSIGNED_PAYLOAD or hmac.compare_digest(payload_hash, body_sha256):
+    """Return the refusal of a body whose SHA-256 is not the one that was signed, or None.
+
+    One signed in chunks is judged while they are read, by `signed_chunks`.
+    """
+    if payload_hash in (UNSIGNED_PAYLOAD, STREAMING_PAYLOAD) or hmac.compare_digest(
+        payload_hash, body_sha256
+    ):
         return None
     return Refusal(
         400,
@@ -319,12 +329,17 @@ def _payload_hash(headers: Headers, body_sha256: str | None, service: str) -> st
     declared = headers.get("x-amz-content-sha256")
     if declared is None:
         raise refuse(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
-    if declared.startswith("STREAMING-"):
-        raise refuse(501, "NotImplemented", "This server does not read bodies signed in chunks.")
-    if declared != UNSIGNED_PAYLOAD and not _HEX64.fullmatch(declared):
+    if declared.startswith("STREAMING-") and declared != STREAMING_PAYLOAD:
+        raise refuse(501, "NotImplemented", f"This server does not read bodies that are {declared}.")
+    if declared not in (UNSIGNED_PAYLOAD, STREAMING_PAYLOAD) and not _HEX64.fullmatch(declared):
         message = f"x-amz-content-sha256 must be {UNSIGNED_PAYLOAD} or a valid sha256 value."
         raise refuse(400, "InvalidArgument", message)
     return declared
+
+
+def _chunk_seed(key: AccessKey, authorization: Authorization, amz_date: str) -> ChunkSeed:
+    scope = authorization.credential_scope
+    return ChunkSeed(_signing_key(key.secret_key, scope), amz_date, scope, authorization.signature)
 
 
 def _signature(secret_key: str, authorization: Authorization, string_to_sign: str) -> str:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import itertools
 import os
+import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from astro_cloud.testing.checksums import Checksum
 from astro_cloud.testing.file_names import FOLDER, OBJECT, TEMPORARY, candidates, is_reserved, piece_of
 
 MAX_MD5 = 8 * 1024 * 1024
-"""Bytes up to which an ETag is the MD5 of the content; a larger file's is made of its stat."""
+"""Bytes up to which the ETag of a file found there is the MD5 of its content; a larger one's is not."""
 
 
 _SEEK_DATA: int | None = getattr(os, "SEEK_DATA", None)
@@ -40,12 +41,15 @@ class StoredObject:
         Strong, with its quotation marks.
     modified : float
         Seconds since 1970 UTC.
+    checksum : Checksum or None
+        If it was written with one.
     """
 
     file: BinaryIO
     size: int
     etag: str
     modified: float
+    checksum: Checksum | None = None
 
     def close(self) -> None:
         """Close the file; harmless if it is closed."""
@@ -65,8 +69,27 @@ class StoredObject:
         return os.pread(self.file.fileno(), length, start)
 
 
+@dataclass(slots=True)
+class Draft:
+    """An object while it is written.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Open for writing.
+    etag : str
+        With its quotation marks; if empty it is made from the file.
+    checksum : Checksum or None
+        To keep with it.
+    """
+
+    file: BinaryIO
+    etag: str = ""
+    checksum: Checksum | None = None
+
+
 class Store:
-    """The objects under a folder.
+    """The objects under a folder. ETags and checksums objects were written with are kept in memory only.
 
     Parameters
     ----------
@@ -78,8 +101,8 @@ class Store:
         self.root = Path(root)
         self._root = os.fspath(self.root)
         self._lock = threading.Lock()
-        self._numbers = itertools.count()
         self._etags: dict[tuple[int, ...], str] = {}
+        self._checksums: dict[tuple[int, ...], Checksum] = {}
 
     def _folder(self, bucket: str) -> str:
         return f"{self._root}/{bucket}"
@@ -117,33 +140,56 @@ class Store:
             raise FileNotFoundError(key)
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - its reader closes it
         status = os.fstat(file.fileno())
-        return StoredObject(file, status.st_size, self._etag(file.fileno(), status), status.st_mtime)
+        identity = _identity(status)
+        etag = self._etag(file.fileno(), identity, status.st_size)
+        return StoredObject(file, status.st_size, etag, status.st_mtime, self._checksums.get(identity))
 
-    def put(self, bucket: str, key: str, data: bytes) -> None:
-        """Write an object, and its bucket if there is none."""
+    def put(self, bucket: str, key: str, data: bytes, checksum: Checksum | None = None) -> None:
+        """Write an object, and its bucket if there is none; ``checksum`` is kept with it."""
         self.create_bucket(bucket)
-        with self.writing(bucket, key) as file:
-            file.write(data)
+        with self.writing(bucket, key) as draft:
+            draft.file.write(data)
+            draft.checksum = checksum
 
     @contextlib.contextmanager
-    def writing(self, bucket: str, key: str) -> Iterator[BinaryIO]:
-        """Give a file to write; when the block ends well it is the object, else it is gone."""
-        with self._lock:
-            target = self.path(bucket, key)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{next(self._numbers)}"
-            file = open(temporary, "xb")  # noqa: SIM115 - closed below
-        try:
-            with file:
-                yield file
+    def writing(self, bucket: str, key: str, *, check: Callable[[], None] | None = None) -> Iterator[Draft]:
+        """Give a draft to write; when the block ends well it is the object, else it is gone.
+
+        ``check`` is called when the object is about to be replaced, by one thread at a time, and may raise.
+        """
+        with self.temporary(bucket) as file:
+            draft = Draft(file)
+            yield draft
+            file.close()
             with self._lock:
-                target = self.path(bucket, key)  # another key may have taken the place meanwhile
+                if check is not None:
+                    check()
+                self._label(draft)
+                target = self.path(bucket, key)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(temporary, target)
-                self._etags.pop(_identity(os.stat(target)), None)  # inodes are used again
+                os.replace(file.name, target)
+
+    @contextlib.contextmanager
+    def temporary(self, bucket: str) -> Iterator[BinaryIO]:
+        """Give a file to write, under a name that is no key; if the block fails it is gone."""
+        path = f"{self._folder(bucket)}/{TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            with open(path, "xb") as file:
+                yield file
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             raise
+
+    def _label(self, draft: Draft) -> None:
+        """Keep what is known of a draft, before anybody can open it: inodes are used again."""
+        identity = _identity(os.stat(draft.file.name))
+        self._etags.pop(identity, None)
+        self._checksums.pop(identity, None)
+        if draft.etag:
+            self._etags[identity] = draft.etag
+        if draft.checksum is not None:
+            self._checksums[identity] = draft.checksum
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object and the folders it leaves empty; harmless if there is none."""
@@ -161,13 +207,13 @@ class Store:
         """Return the keys that begin with a prefix, in UTF-8 binary order."""
         return sorted(set(_keys(self._folder(bucket), "", "", prefix)))
 
-    def _etag(self, descriptor: int, status: os.stat_result) -> str:
-        identity = _identity(status)
-        if status.st_size > MAX_MD5:
-            return f'"{_md5(repr(identity).encode())}-1"'
+    def _etag(self, descriptor: int, identity: tuple[int, ...], size: int) -> str:
         etag = self._etags.get(identity)
-        if etag is None:
-            etag = self._etags[identity] = f'"{_md5(os.pread(descriptor, MAX_MD5, 0))}"'
+        if etag is not None:
+            return etag
+        if size > MAX_MD5:
+            return f'"{_md5(repr(identity).encode())}-1"'
+        etag = self._etags[identity] = f'"{_md5(os.pread(descriptor, MAX_MD5, 0))}"'
         return etag
 
 

@@ -44,6 +44,13 @@ class _UnsignedPayload(S3SigV4Auth):
         return False
 
 
+class _GivenPayload(S3SigV4Auth):
+    """Signs the payload hash that the headers tell already."""
+
+    def payload(self, request: AWSRequest) -> str:
+        return str(request.context["payload_hash"])
+
+
 class Wire:
     """One keep-alive connection to a server, opened again when the server closes it."""
 
@@ -65,12 +72,16 @@ class Wire:
         key: AccessKey | None = None,
         region: str | None = None,
         unsigned_payload: bool = False,
+        payload_hash: str | None = None,
     ) -> Pairs:
-        """Headers as botocore signs them."""
+        """Headers as botocore signs them; ``payload_hash`` in place of the body's."""
         key = key or self.server.credentials[self.server.access_key]
         request = AWSRequest(method, f"http://{self.netloc}{target}", headers=headers or {}, data=body)
         credentials = Credentials(key.access_key, key.secret_key, key.session_token)
         signer = _UnsignedPayload if unsigned_payload else S3SigV4Auth
+        if payload_hash is not None:
+            request.context["payload_hash"] = payload_hash
+            signer = _GivenPayload
         signer(credentials, "s3", region or self.server.region).add_auth(request)
         return [("Host", self.netloc), *((name, value) for name, value in request.headers.items())]
 

@@ -141,8 +141,8 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     """An object appears whole or not at all, and the one before stays."""
     store = Store(tmp_path)
     store.put("bucket", "a", b"old")
-    with contextlib.suppress(RuntimeError), store.writing("bucket", "a") as file:
-        file.write(b"new")
+    with contextlib.suppress(RuntimeError), store.writing("bucket", "a") as draft:
+        draft.file.write(b"new")
         raise RuntimeError
     assert [path.name for path in (tmp_path / "bucket").iterdir()] == ["a"]
     assert store.path("bucket", "a").read_bytes() == b"old"

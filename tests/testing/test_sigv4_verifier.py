@@ -203,7 +203,12 @@ def redated(headers: Pairs) -> Pairs:
         (replaced("host", "example.org"), 403, "SignatureDoesNotMatch"),
         (replaced("x-amz-content-sha256", "UNSIGNED-PAYLOAD"), 403, "SignatureDoesNotMatch"),
         (replaced("x-amz-content-sha256", "0" * 63), 400, "InvalidArgument"),
-        (replaced("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"), 501, "NotImplemented"),
+        (replaced("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"), 501, "NotImplemented"),
+        (
+            replaced("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+            403,
+            "SignatureDoesNotMatch",
+        ),
         (without("x-amz-content-sha256"), 403, "SignatureDoesNotMatch"),
         (replaced("x-amz-date", "20010101T000000Z"), 403, "RequestTimeTooSkewed"),
         (replaced("x-amz-date", "yesterday"), 403, "AccessDenied"),
