@@ -14,9 +14,11 @@ import os
 import re
 import socket
 import ssl
+import sys
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from string import punctuation
@@ -34,14 +36,25 @@ from astro_cloud.storage.engine import OpenAnswer
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.stop import Stop
 
+try:
+    import fcntl
+    import termios
+
+    _UNSENT: int | None = termios.TIOCOUTQ
+except ImportError:  # Windows
+    _UNSENT = None
+
 __all__ = ["ConnectionEngine"]
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?\r?\n")
 _NOT_OF_A_TARGET = re.compile(r"[^!-~]")
 _LONGEST_LINE = 1 << 16
+_STEP = 1 << 16
 _MOST_FIELDS = 100
 _MOST_INTERIM = 10
 _MOMENT = 0.05
+_CHUNK = 1 << 18
+_INTERIM_START = b"HTTP/1.1 1"
 
 
 class ConnectionEngine:
@@ -80,25 +93,42 @@ class ConnectionEngine:
         weakref.finalize(self, _close_all, self._idle)
 
     def send(self, request: PreparedRequest, stop: Stop | None = None) -> OpenAnswer:
-        """Send over the connection used last, if there is one; the read timeout is for each wait."""
+        """Send over the connection used last, if there is one; the read timeout is for each wait.
+
+        A body is bytes or a file, which is sent from where it stands to its end.
+        """
         head = _head_of(request, self._host_field)
         wire = self._kept() or self._new(stop)
         try:
             if stop is not None:
                 stop.watch(wire)
-            wire.sendall(head)
-            response = _Response(wire, method=request.method)
-            try:
-                response.begin()
-            except BaseException:
-                response.close()
-                raise
+            cut = _sent(wire, head, request.body)
+            if request.body is not None and cut is None:
+                _wait_while_sending(wire, self._settings.read_timeout)
+            response = self._answer(wire, request.method, cut)
         except BaseException:
             if stop is not None:
                 stop.forget(wire)
             wire.close()
             raise
         return _ConnectionAnswer(self, wire, response, request.url or "", stop)
+
+    def _answer(self, wire: socket.socket, method: str | None, cut: OSError | None) -> _Response:
+        """Read the head of an answer; of one to a request that was `cut`, only if it is there already."""
+        response = _Response(wire, method=method)
+        if isinstance(cut, TimeoutError):
+            wire.settimeout(_MOMENT)
+        try:
+            response.begin()
+        except BaseException as error:
+            response.close()
+            if cut is not None and isinstance(error, OSError | http.client.HTTPException):
+                raise cut from None
+            raise
+        if cut is not None:
+            response.will_close = True
+            wire.settimeout(self._settings.read_timeout)
+        return response
 
     @property
     def read_timeout(self) -> float:
@@ -197,6 +227,19 @@ class _Response(http.client.HTTPResponse):
             or ("close" in connection if minor else "keep-alive" not in connection)
         )
 
+    def take_into(self, view: memoryview) -> int:
+        """Read what has come into a buffer, without waiting for more: so no fault takes it back."""
+        if self.chunked or not view or self.fp is None:
+            return self.readinto(view[:_STEP])
+        if self.length is not None:
+            view = view[: self.length]
+        came = self.fp.readinto1(view)
+        if self.length is not None:
+            self.length -= came
+        if not came or self.length == 0:
+            self._close_conn()  # type: ignore[attr-defined]
+        return came
+
     def _has_no_body(self) -> bool:
         empty = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, HTTPStatus.SWITCHING_PROTOCOLS)
         return self.status in empty or self._method == "HEAD"  # type: ignore[attr-defined]
@@ -267,8 +310,7 @@ class _ConnectionAnswer(OpenAnswer):
         return self._response.read1(size)[:size]  # a chunk of a negative length is read unbounded
 
     def readinto(self, view: memoryview) -> int:
-        # In steps: what came before a fault in the middle of one is asked for again.
-        return self._response.readinto(view[: 1 << 16])
+        return self._response.take_into(view)
 
     def close(self) -> None:
         """Keep the connection if nothing of the answer is left on it."""
@@ -299,7 +341,7 @@ def _close_all(wires: deque[socket.socket]) -> None:
 
 
 def _head_of(request: PreparedRequest, host: str) -> bytes:
-    """Write the head of a request without a body (RFC 9112, sections 3 and 5).
+    """Write the head of a request (RFC 9112, sections 3 and 5); one with a body says its length.
 
     Raises
     ------
@@ -320,6 +362,69 @@ def _head_of(request: PreparedRequest, host: str) -> bytes:
     if not head.count(b"\n") == head.count(b"\r") == len(lines) + 1:
         raise requests.exceptions.InvalidHeader("a header holds a line break")
     return head
+
+
+def _sent(wire: socket.socket, head: bytes, body: Any) -> OSError | None:
+    """Send a request, or as much as the server wants: it may answer sooner (RFC 9112, section 9.5).
+
+    Returns
+    -------
+    OSError or None
+        Why not all of it was sent; there may be an answer nevertheless.
+    """
+    try:
+        wire.sendall(head)
+    except OSError as error:
+        return error
+    for chunk in _chunks(body):
+        if _is_answered(wire):
+            return ConnectionResetError("the server did not wait for the whole body")
+        try:
+            left = memoryview(chunk)
+            while left:  # not sendall, whose timeout is for all of it
+                left = left[wire.send(left) :]
+        except OSError as error:
+            return error
+    return None
+
+
+def _is_answered(wire: socket.socket) -> bool:
+    """Tell whether there is a final answer already, or an end; over TLS nobody can see that."""
+    if isinstance(wire, ssl.SSLSocket) or not wait_for_read(wire, timeout=0.0):
+        return False
+    start = wire.recv(len(_INTERIM_START), socket.MSG_PEEK)
+    return not start.startswith(_INTERIM_START)
+
+
+def _wait_while_sending(wire: socket.socket, timeout: float) -> None:
+    """Wait for an answer as long as the system still has bytes of ours to send, and sends them."""
+    left = _unsent(wire)
+    while left and not wait_for_read(wire, timeout=timeout):
+        before, left = left, _unsent(wire)
+        if left >= before:
+            return
+
+
+def _unsent(wire: socket.socket) -> int:
+    """Return the bytes that the other side has not taken yet; 0 where the system does not tell."""
+    if _UNSENT is None:
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(wire.fileno(), _UNSENT, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
+
+
+def _chunks(body: Any) -> Iterator[bytes | memoryview]:
+    """Cut a body, which is a file or bytes."""
+    if body is None:
+        return
+    if hasattr(body, "read"):
+        yield from iter(lambda: body.read(_CHUNK), b"")
+        return
+    whole = memoryview(body.encode() if isinstance(body, str) else body)
+    for start in range(0, len(whole), _CHUNK):
+        yield whole[start : start + _CHUNK]
 
 
 def _text(value: str | bytes) -> str:

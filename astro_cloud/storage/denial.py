@@ -14,6 +14,7 @@ __all__ = ["Attempt", "explain"]
 
 _EXPIRED = "the credentials have expired: get new ones"
 _LACKING = "these credentials lack permission to read it"
+_NOT_TO_WRITE = "these credentials lack permission to write it"
 _WRONG_SECRET = "the signature is not the one it computes: the secret key is probably wrong"  # noqa: S105
 _CLOCK_TOLERANCE = timedelta(minutes=15)
 
@@ -49,6 +50,11 @@ _SAYS = {
     'in, with auth=AzureAuth(credential="default")',
     "AccountIsDisabled": "the storage account is disabled",
 }
+_SAYS_OF_WRITING = {
+    "AuthorizationPermissionMismatch": f"{_NOT_TO_WRITE}: a login needs a role such as Storage Blob Data "
+    "Contributor, a SAS the permissions c and w",
+    "InsufficientAccountPermissions": _NOT_TO_WRITE,
+}
 _PAYING_CODES = frozenset({"UserProjectMissing"})
 _REGION_CODES = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"})
 _SEARCHED: dict[Provider, str] = {
@@ -74,8 +80,8 @@ class Attempt(NamedTuple):
         When, by this machine's clock.
     because : str
         Why it was anonymous, where that is not simply that no credentials were found.
-    asks : {"read", "list"}
-        For an object, or for the keys of a bucket.
+    asks : {"read", "list", "write"}
+        For an object, for the keys of a bucket, or to store an object.
     """
 
     provider: Provider | None
@@ -83,7 +89,14 @@ class Attempt(NamedTuple):
     pays: bool
     at: datetime
     because: str = ""
-    asks: Literal["read", "list"] = "read"
+    asks: Literal["read", "list", "write"] = "read"
+
+
+_ANONYMOUSLY = {
+    "read": "the object was read anonymously and is not public",
+    "list": "the bucket was listed anonymously and is not public",
+    "write": "the upload was anonymous, and not everybody may write there",
+}
 
 
 def explain(refusal: Refusal, location: str, attempt: Attempt) -> StorageError:
@@ -101,6 +114,8 @@ def explain(refusal: Refusal, location: str, attempt: Attempt) -> StorageError:
 def _may_want_payment(refusal: Refusal, attempt: Attempt) -> bool:
     if refusal.code in _PAYING_CODES:
         return True
+    if attempt.asks == "write":  # who pays is seldom why
+        return False
     unexplained = refusal.status == 403 and refusal.code in ("AccessDenied", "")
     return unexplained and attempt.provider == "aws" and attempt.identity == "auth" and not attempt.pays
 
@@ -111,6 +126,8 @@ def _reason(refusal: Refusal, attempt: Attempt) -> str:
         return f"this machine's clock is {skew} minutes away from the server's: set it right"
     if attempt.identity == "url" and refusal.code not in _PAYING_CODES:
         return "the signature in the URL has expired, or is not for this object: get a new URL"
+    if attempt.asks == "write" and refusal.code in _SAYS_OF_WRITING:
+        return _SAYS_OF_WRITING[refusal.code]
     if refusal.code in _SAYS:
         return _SAYS[refusal.code]
     if refusal.code in _REGION_CODES or refusal.status in (301, 307):
@@ -135,15 +152,16 @@ def _reason_of_silence(refusal: Refusal, attempt: Attempt) -> str:
     provider = attempt.provider
     if provider is None:
         if attempt.identity == "auth":
-            return f"{_LACKING}, or are not for this server"
+            lacking = _lacking(attempt) if attempt.asks == "write" else _LACKING
+            return f"{lacking}, or are not for this server"
         return "it wants credentials: pass auth= with a requests auth, or service= if this is a cloud store"
     if attempt.identity == "nobody":
-        what = "the object was read" if attempt.asks == "read" else "the bucket was listed"
+        what = _ANONYMOUSLY[attempt.asks]
         return (
-            f"{what} anonymously and is not public. Give credentials, or correct those there "
+            f"{what}. Give credentials, or correct those there "
             f"are. {attempt.because or f'Searched: {_SEARCHED[provider]}'}"
         )
-    if provider == "aws" and not attempt.pays:
+    if provider == "aws" and not attempt.pays and attempt.asks != "write":
         return (
             "the request was signed but did not offer to pay. If this is a requester-pays bucket, pass "
             f"request_payer=True (--request-payer); otherwise {_lacking(attempt)}"
@@ -156,4 +174,6 @@ def _reason_of_silence(refusal: Refusal, attempt: Attempt) -> str:
 def _lacking(attempt: Attempt) -> str:
     if attempt.asks == "list":
         return "these credentials lack permission to list the bucket (on S3: s3:ListBucket)"
+    if attempt.asks == "write":
+        return f"{_NOT_TO_WRITE} (on S3: s3:PutObject)"
     return f"{_LACKING} (or it does not exist and they may not list the bucket)"

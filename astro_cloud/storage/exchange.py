@@ -64,7 +64,7 @@ class Exchange(ABC, Generic[_T]):
         Requests sent so far, one after the other.
     """
 
-    _asks: ClassVar[Literal["read", "list"]] = "read"
+    _asks: ClassVar[Literal["read", "list", "write"]] = "read"
 
     def __init__(self, resources: Resources, route: Route) -> None:
         self.requests = 0
@@ -135,7 +135,8 @@ class Exchange(ABC, Generic[_T]):
             resources.usage.add(requests=1)
             sent = timer()
             with resources.transport.send(request, self._stop) as answer:
-                target.pace.answered(timer() - sent)
+                if self._asks != "write":  # else it is the time of our bytes
+                    target.pace.answered(timer() - sent)
                 outcome = self._use(answer)
         except AstroCloudError:
             raise
@@ -198,11 +199,17 @@ class Exchange(ABC, Generic[_T]):
         if self._learn(request, refusal) or self._back_at_origin() or self._relent(refusal.status):
             return
         denial = self._explain(refusal)
-        if self._route.inferred and target.signs and refusal.status in (401, 403) and self._denial is None:
-            self._denial = denial  # a public object needs no signature: ask once without
+        if self._may_ask_unsigned(refusal):
+            self._denial = denial
             self._target = self._route.moved(target, target.url, Anonymous())
             return
         raise self._denial or denial
+
+    def _may_ask_unsigned(self, refusal: Refusal) -> bool:
+        """Tell whether to ask once without a signature, which a public object does not need."""
+        if self._asks == "write" or self._denial is not None or refusal.status not in (401, 403):
+            return False
+        return self._route.inferred and self._target.signs
 
     def _back_at_origin(self) -> bool:
         """Leave a target that was remembered, as where it led may be no more; once."""

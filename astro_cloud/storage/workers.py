@@ -86,6 +86,10 @@ class Batch(Generic[_T]):
             raise self._error
         return self._results  # type: ignore[return-value]
 
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end, but no longer than `seconds`; tell whether it has come."""
+        return self._orphaned or self._over.wait(seconds)
+
     def cancel(self) -> None:
         """Give it up; when this returns nothing of it runs any more, or will within the second."""
         if self._orphaned or self._over.is_set():
@@ -123,7 +127,9 @@ class Workers:
     def _start(self) -> None:
         """Have no threads and nothing to do."""
         restart_after_fork(self, Workers._start)
-        self._changed = threading.Condition()
+        # Who enters by the lock itself cannot be interrupted with it in hand, as one can in a Condition's.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._jobs: deque[Callable[[], None]] = deque()
         self._threads = 0
         self._idle = 0
@@ -134,7 +140,7 @@ class Workers:
         batch = Batch(calls)
         jobs = min(len(calls), self._limit)
         try:
-            with self._changed:
+            with self._lock:
                 self._closed = False
                 self._jobs.extend([batch.work] * jobs)
                 new = min(len(self._jobs) - self._idle, self._limit - self._threads)
@@ -157,7 +163,7 @@ class Workers:
 
     def close(self) -> None:
         """End the threads, once they have no more to do; new ones are started if needed."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()
 
@@ -167,7 +173,7 @@ class Workers:
             del job  # an idle thread keeps no results alive
 
     def _job(self) -> Callable[[], None] | None:
-        with self._changed:
+        with self._lock:
             self._idle += 1
             try:
                 self._changed.wait_for(lambda: self._jobs or self._closed, _IDLE)
