@@ -15,7 +15,20 @@ from typing import Any
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Client", "Settings", "__version__", "exists", "list_objects", "open", "presign", "stat"]
+__all__ = [
+    "Client",
+    "Settings",
+    "__version__",
+    "download",
+    "download_many",
+    "exists",
+    "list_objects",
+    "open",
+    "presign",
+    "stat",
+    "upload",
+    "upload_many",
+]
 
 
 def __getattr__(name: str) -> Any:

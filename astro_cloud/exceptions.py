@@ -7,13 +7,15 @@ The tree, with the builtin each error can also be caught as::
       InvalidLocationError            (ValueError) a location that cannot be understood
       StorageError                    (OSError) .location .status
         ObjectNotFoundError           (FileNotFoundError) 404
+        ObjectExistsError             (FileExistsError) there is one, and it was not to be overwritten
         AccessDeniedError             (PermissionError) 401, 403
           RequesterPaysError          403 that looks like a requester-pays bucket
         TransferTimeoutError          (TimeoutError) the server stopped answering
         RangeNotSupportedError        the server sends whole objects for ranges
         IncompleteReadError           a body kept ending early
         ObjectChangedError            the object was overwritten between two reads
-        ChecksumError                 the bytes are not the bytes that were stored
+        ChecksumError                 the bytes are not the bytes that were stored, or sent
+        ManyTransfersError            some of many could not be transferred .errors .result
       FITSError                       (ValueError) .location .hdu .offset
         NotFITSError                  the object is something else
         CorruptFITSError              FITS up to a point, then damaged or cut short
@@ -40,14 +42,18 @@ __all__ = [
     "HDUNotFoundError",
     "IncompleteReadError",
     "InvalidLocationError",
+    "ManyTransfersError",
     "NotFITSError",
     "ObjectChangedError",
+    "ObjectExistsError",
     "ObjectNotFoundError",
     "RangeNotSupportedError",
     "RequesterPaysError",
     "StorageError",
     "TransferTimeoutError",
 ]
+
+_TOLD = 20
 
 
 class AstroCloudError(Exception):
@@ -105,6 +111,10 @@ class ObjectNotFoundError(StorageError, FileNotFoundError):
     """The object (or its bucket) does not exist: 404."""
 
 
+class ObjectExistsError(StorageError, FileExistsError):
+    """There is an object already, and it was not to be overwritten."""
+
+
 class AccessDeniedError(StorageError, PermissionError):
     """The server refused: 401 or 403. The message names the likely reason."""
 
@@ -130,7 +140,44 @@ class ObjectChangedError(StorageError):
 
 
 class ChecksumError(StorageError):
-    """The bytes that arrived do not have the checksum the store keeps for them."""
+    """The bytes that arrived, here or at the store, do not have the checksum they should have."""
+
+
+class ManyTransfersError(StorageError):
+    """Some of many transfers failed; the others were done.
+
+    Parameters
+    ----------
+    message : str
+        How many, and why each of the first.
+    location, status : optional
+        As `StorageError` has them.
+    errors : dict, optional
+        What went wrong, by location.
+    result : object, optional
+        What was done.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        location: str | None = None,
+        status: int | None = None,
+        errors: dict[str, AstroCloudError] | None = None,
+        result: Any = None,
+    ) -> None:
+        super().__init__(message, location=location, status=status)
+        self.errors = errors or {}
+        self.result = result
+
+    @classmethod
+    def of(cls, errors: dict[str, AstroCloudError], done: int, result: Any) -> ManyTransfersError:
+        """Make the error for a number of transfers of which `done` went well."""
+        said = [str(error) for error in errors.values()]
+        more = [f"... and {len(said) - _TOLD} more"] if len(said) > _TOLD else []
+        title = f"{len(said)} of {len(said) + done} files could not be transferred:"
+        return cls("\n  ".join([title, *said[:_TOLD], *more]), errors=errors, result=result)
 
 
 class FITSError(AstroCloudError, ValueError):

@@ -27,6 +27,7 @@ def test_errors_survive_a_pickle_whole(kind: type[Exception]) -> None:
     ("error", "builtin"),
     [
         ("StorageError", OSError), ("ObjectNotFoundError", FileNotFoundError),
+        ("ObjectExistsError", FileExistsError),
         ("AccessDeniedError", PermissionError), ("RequesterPaysError", PermissionError),
         ("TransferTimeoutError", TimeoutError), ("InvalidLocationError", ValueError),
         ("FITSError", ValueError), ("HDUNotFoundError", LookupError),

@@ -1,4 +1,4 @@
-"""Judge the answer to a ranged GET before a byte of it is used. Pure: headers in, a verdict out.
+"""Judge the answer to a request before a byte of it is used. Pure: headers in, a verdict out.
 
 The table of the design: what is data, what is tried again, what is followed, what has changed, what
 is refused. The client acts on verdicts and knows no status codes.
@@ -18,7 +18,9 @@ from urllib.parse import urljoin
 from astro_cloud.auth.refusal import Refusal
 from astro_cloud.exceptions import (
     AstroCloudError,
+    ChecksumError,
     ObjectChangedError,
+    ObjectExistsError,
     ObjectNotFoundError,
     RangeNotSupportedError,
     StorageError,
@@ -39,7 +41,9 @@ __all__ = [
     "Version",
     "changed",
     "failure_of",
+    "failure_of_write",
     "judge",
+    "version_of",
 ]
 
 WHOLE_OBJECT_LIMIT = 1 << 20
@@ -48,6 +52,9 @@ WHOLE_OBJECT_LIMIT = 1 << 20
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _SLOW_DOWN_CODES = frozenset({"SlowDown", "Throttling", "ServerBusy"})
 _AGAIN_CODES = _SLOW_DOWN_CODES | {"RequestTimeout", "InternalError", "ServiceUnavailable"}
+_CONFLICT_CODES = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+_DAMAGED_CODES = frozenset({"BadDigest", "Md5Mismatch", "XAmzContentSHA256Mismatch"})
+_EXISTS_CODES = frozenset({"BlobAlreadyExists"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSED = frozenset({400, 401, 403})
 _REFUSED_CODES = frozenset({"PublicAccessNotPermitted"})
@@ -89,6 +96,16 @@ class Version:
             self.weak_etag or other.weak_etag,
         )
 
+    def is_like(self, other: Version) -> bool:
+        """Tell whether an ETag or a date shows two answers to be of one version, whatever their sizes."""
+        pairs = (
+            (self.etag, other.etag),
+            (self.weak_etag, other.weak_etag),
+            (self.last_modified, other.last_modified),
+        )
+        told = [mine == theirs for mine, theirs in pairs if mine and theirs]
+        return bool(told) and told[0]
+
     def differs_from(self, other: Version) -> str | None:
         """Say how two answers cannot be of one version, or return None."""
         if self.etag and other.etag and self.etag != other.etag:
@@ -118,6 +135,12 @@ class Answer:
         """Content-Length in bytes; None where there is none, or none that makes sense."""
         value = self.headers.get("Content-Length", "")
         return int(value) if value.isascii() and value.isdigit() else None
+
+    @property
+    def content_coding(self) -> str | None:
+        """Content-Encoding, lower case; None where the bytes are the object's own."""
+        coding = self.headers.get("Content-Encoding", "").lower()
+        return coding if coding not in ("", "identity", "aws-chunked") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,14 +263,44 @@ def failure_of(
     return Fail(StorageError(_said(location, refusal), location=location, status=status))
 
 
+def failure_of_write(
+    answer: Answer,
+    location: str,
+    *,
+    now: datetime | None = None,
+    absent: str = "no such bucket",
+    may_exist: bool = True,
+) -> Failure:
+    """Decide what an answer to a request is that was to write, and was not answered with success.
+
+    Takes what `failure_of` takes; `may_exist` is False where the request was not to overwrite an object.
+    """
+    code = Refusal.of(answer.status, answer.headers, answer.error_body).code
+    if code in _DAMAGED_CODES:
+        message = f"{location}: the bytes that arrived are not those that were sent ({answer.status} {code})"
+        return Again(ChecksumError(message, location=location, status=answer.status))
+    if code in _CONFLICT_CODES:
+        message = f"{location}: somebody else writes it, too ({answer.status} {code})"
+        return Again(StorageError(message, location=location, status=answer.status))
+    if not may_exist and (answer.status == 412 or code in _EXISTS_CODES):
+        message = f"{location}: there is an object already, and it was not to be overwritten"
+        return Fail(ObjectExistsError(message, location=location, status=answer.status))
+    if answer.status == 303:
+        return _fail(answer, location, "answers an upload by sending us to read something else (303)")
+    return failure_of(answer, location, now=now, absent=absent)
+
+
 def _judge_success(answer: Answer, asked: ByteRange, location: str, pinned: Version | None) -> Verdict:
-    encoding = answer.headers.get("Content-Encoding", "").lower()
-    if encoding not in ("", "identity", "aws-chunked"):
-        return _fail(
-            answer,
-            location,
-            f"answers with Content-Encoding {encoding!r}, so positions in it are not positions in the file: "
-            "download the object whole and decompress it, or store it without that header",
+    encoding = answer.content_coding
+    if encoding is not None:
+        return Fail(
+            RangeNotSupportedError(
+                f"{location}: the server answers with Content-Encoding {encoding!r}, so positions in it are "
+                "not positions in the file: download the object whole and decompress it, or store it without "
+                "that header",
+                location=location,
+                status=answer.status,
+            )
         )
     try:
         sent = _range_sent(answer, asked)
@@ -282,19 +335,19 @@ def _range_sent(answer: Answer, asked: ByteRange) -> Data | EndOfObject | None:
         return _out_of_whole(answer, asked, length)
     sent = parse_content_range(value)
     if sent.start == sent.stop == sent.total == asked.start:
-        return EndOfObject(_version(answer, sent.total))  # so Azurite answers where the object ends
+        return EndOfObject(version_of(answer, sent.total))  # so Azurite answers where the object ends
     ends_early = sent.stop < asked.stop and sent.total not in (sent.stop, None)
     if sent.start != asked.start or sent.stop > asked.stop or ends_early:
         raise ValueError(f"answers bytes [{asked.start}, {asked.stop}) with Content-Range {value!r}")
     if length is not None and length != sent.stop - sent.start:
         raise ValueError(f"announces {length} bytes under Content-Range {value!r}")
-    return Data(sent.start, sent.stop, 0, _version(answer, sent.total))
+    return Data(sent.start, sent.stop, 0, version_of(answer, sent.total))
 
 
 def _out_of_whole(answer: Answer, asked: ByteRange, length: int | None) -> Data | EndOfObject | None:
     if length is None or length > WHOLE_OBJECT_LIMIT:
         return None
-    version = _version(answer, length)
+    version = version_of(answer, length)
     if asked.start >= length:
         return EndOfObject(version)
     return Data(asked.start, min(asked.stop, length), asked.start, version)
@@ -341,7 +394,8 @@ def _fail(answer: Answer, location: str, what: str) -> Fail:
     return Fail(StorageError(f"{location}: the server {what}", location=location, status=answer.status))
 
 
-def _version(answer: Answer, total: int | None) -> Version:
+def version_of(answer: Answer, total: int | None) -> Version:
+    """Read what tells an object's version out of an answer's headers."""
     etag = answer.headers.get("ETag", "").strip()
     weak = etag if etag.startswith("W/") else None
     strong = etag if len(etag) > 2 and weak is None else None

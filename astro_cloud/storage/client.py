@@ -1,4 +1,4 @@
-"""Client: owns the connections, the settings and the counts; hands out pinned objects, asks and lists."""
+"""Client: owns the connections, the settings and the counts; reads, asks, lists and uploads by them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,27 @@ from astro_cloud.exceptions import InvalidLocationError, ObjectNotFoundError
 from astro_cloud.storage.listing import Listing, list_bucket
 from astro_cloud.storage.local import LocalObject
 from astro_cloud.storage.local_listing import list_folder, stat_file
+from astro_cloud.storage.local_names import base_name
 from astro_cloud.storage.location import Location
 from astro_cloud.storage.object_info import CommonPrefix, ObjectInfo
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
+from astro_cloud.storage.progress import ProgressOption, progress_of
 from astro_cloud.storage.resources import Resources
 from astro_cloud.storage.route import Route
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.stat_read import StatRead
+from astro_cloud.storage.stop import Stop
+from astro_cloud.storage.upload_order import Order
+from astro_cloud.storage.upload_source import opened
+from astro_cloud.storage.uploads import Wanted, carry_out
 from astro_cloud.storage.usage import Usage
 
 __all__ = ["Client"]
 
 
 class Client:
-    """Reads byte ranges of objects over pooled connections, through faults.
+    """Reads byte ranges of objects and stores new ones over pooled connections, through faults.
 
     One client serves any number of threads, objects and hosts, can be pickled, and works on in a
     forked process. Making one does no I/O.
@@ -66,6 +72,11 @@ class Client:
     def settings(self) -> Settings:
         """What the client was made with."""
         return self._resources.settings
+
+    @property
+    def resources(self) -> Resources:
+        """What all its requests share, for the modules beside this one."""
+        return self._resources
 
     @property
     def usage(self) -> Usage:
@@ -166,6 +177,105 @@ class Client:
             return False
         return True
 
+    def upload(
+        self,
+        source: Any,
+        location: str | os.PathLike[str] | Location,
+        *,
+        progress: ProgressOption = None,
+        workers: int | None = None,
+        overwrite: bool = True,
+        resume: bool = False,
+        checksum: str | None = None,
+        content_type: str | None = None,
+        part_size: int | None = None,
+        auth: Any = None,
+        request_payer: bool = False,
+    ) -> ObjectInfo:
+        """Store a file, bytes, or what a stream gives, as an object.
+
+        Up to twice `part_size` is sent by one request, more in parts, several at once. An upload that fails
+        or is interrupted leaves no part behind (Azure forgets them after a week), unless it may be resumed.
+
+        Parameters
+        ----------
+        source : path, bytes-like or binary file
+            A file is read from where it stands to its end, and not closed; it need not be seekable, nor tell
+            its length. Of what is no file of the system, at most 64 MiB are held, or two parts.
+        location : str or Location
+            An object of a bucket or container; or a URL that is signed for PUT.
+        progress : bool or callable, optional
+            True for a bar on standard error, if that is a terminal; or a function that is called with the
+            bytes sent and all there are (None where that is not known), by one thread at a time; the first
+            number never decreases.
+        workers : int, optional
+            Parts on their way at once; by default, and at most, the `concurrency` of the settings.
+        overwrite : bool
+            False: keep an object that is there.
+        resume : bool
+            Go on with what an earlier call left that failed, with parts that hold the same bytes; and if
+            this one fails, keep what it sent for the next. With a `content_type`, on Azure alone: elsewhere
+            it is told when an upload begins, and nobody can see what an earlier call told.
+        checksum : str, optional
+            What is sent to be checked on arrival, as ``"sha256"``: by default what the store keeps, or
+            MD5. With a digest, ``"md5:9e10..."``: what the bytes must have to be stored at all.
+        content_type : str, optional
+            The media type to store with it.
+        part_size : int, optional
+            Bytes of a part, 8 MiB by default; they are more where the store allows no more parts.
+        auth, request_payer
+            As `pin` takes them.
+
+        Returns
+        -------
+        ObjectInfo
+            What the store says of the new object.
+
+        Raises
+        ------
+        ObjectExistsError
+            If there is one, and `overwrite` is False.
+        ObjectChangedError
+            If a file changed while it was uploaded.
+        ChecksumError
+            If the bytes arrive damaged, time and again, or do not have the checksum given.
+        InvalidLocationError
+            If nothing can be uploaded there: local files, and web servers.
+        AccessDeniedError, StorageError
+            If it cannot be stored.
+        ValueError
+            If the store knows no such checksum, or takes no such parts.
+        """
+        options: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "content_type": content_type}
+        access: dict[str, Any] = {"auth": auth, "request_payer": request_payer}
+        wanted = Wanted.of(checksum, part_size, workers, self.settings.concurrency)
+        return self._upload(source, location, wanted, progress, **access, **options)
+
+    def _upload(
+        self,
+        source: Any,
+        location: str | os.PathLike[str] | Location,
+        wanted: Wanted,
+        progress: ProgressOption,
+        *,
+        auth: Any = None,
+        request_payer: bool = False,
+        stop: Stop | None = None,
+        **options: Any,
+    ) -> ObjectInfo:
+        """Upload as `upload` does, until `stop` is set; takes the options of `Order.of`."""
+        location = Location.parse(location, self.settings)
+        order = Order.of(
+            self._resources,
+            location,
+            lambda url: self._route(location, auth, request_payer, url=url, writes=True),
+            algorithm=wanted.algorithm,
+            stop=stop,
+            **options,
+        )
+        with opened(source) as content, progress_of(progress, base_name(location)) as shown:
+            return carry_out(order, content, wanted, shown)
+
     @overload
     def list_objects(
         self,
@@ -254,6 +364,7 @@ class Client:
         *,
         service: CloudService | None = None,
         url: str | None = None,
+        writes: bool = False,
     ) -> Route:
         presigned = endpoints.is_presigned(location.url)  # S3 takes no other signature, nor unsigned headers
         chosen = self._chosen(auth)
@@ -262,7 +373,7 @@ class Client:
             location,
             Anonymous()
             if presigned
-            else chosen or self._inferred(location, service, request_payer, self._aws),
+            else chosen or _that_writes(self._inferred(location, service, request_payer, self._aws), writes),
             url=url,
             inferred=chosen is None,
             request_payer=request_payer and not presigned,
@@ -318,6 +429,15 @@ class Client:
         Takes the keywords of `pin` too; returns and raises what `PinnedObject.read_ranges` does.
         """
         return self.pin(location, **options).read_ranges(ranges, into)
+
+
+def _that_writes(auth: Any, writes: bool) -> Any:
+    """Have Google's credentials ask for the permission to write, where it is needed."""
+    if not writes or getattr(auth, "scope", None) != "read_only":
+        return auth
+    from astro_cloud.auth.gcp import GCPAuth
+
+    return GCPAuth(auth.user_project, scope="read_write")
 
 
 def _at_a_server(location: Location) -> Location:

@@ -80,6 +80,18 @@ class Listing:
         return cls(place, pattern, delimiter, page_size)
 
     @property
+    def folder(self) -> str:
+        """What the keys that are found have before their names, up to a slash."""
+        place = self.location
+        if place.path is not None:
+            path = place.path.as_posix()
+            return f"{path}/" if place.path.is_dir() else f"{place.path.parent.as_posix()}/"
+        key = place.key or ""
+        if self.pattern is None:
+            return key[: key.rfind("/") + 1]
+        return f"{key}/" if key and not key.endswith("/") else key
+
+    @property
     def glob(self) -> Glob | None:
         """The pattern, to match with."""
         return Glob(self.pattern) if self.pattern is not None else None
@@ -110,13 +122,11 @@ class _Choice:
     """What to ask a bucket for, and which of its answers are wanted."""
 
     def __init__(self, listing: Listing) -> None:
-        self._folder = listing.location.key or ""
+        self._folder = listing.folder
         self._delimiter = listing.delimiter
         self._glob = listing.glob
-        prefix, delimiter = self._folder, listing.delimiter
+        prefix, delimiter = listing.location.key or "", listing.delimiter
         if self._glob is not None:
-            if self._folder and not self._folder.endswith("/"):
-                self._folder += "/"
             prefix = self._folder + self._glob.literal
             if not self._glob.crosses:  # what lies deeper than the pattern need not be listed
                 delimiter = delimiter or "/"

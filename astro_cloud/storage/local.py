@@ -186,7 +186,7 @@ class Done(NamedTuple):
 
 _SAYS = {
     ObjectNotFoundError: "there is no such file",
-    AccessDeniedError: "this user may not read the file (see its permissions, and its folder's)",
+    AccessDeniedError: "permission denied: see the permissions of the file, and of its folder",
 }
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
 _SEEKING = threading.Lock()

@@ -23,12 +23,16 @@ class Pin:
         None before the first answer.
     takes_if_match : bool
         False once the server was seen to refuse If-Match; versions are compared here all the same.
+    wants_proof : bool
+        The version is from an earlier program: an answer must show that it is of the same, and not only
+        not show that it is of another.
     """
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.version: Version | None = None
         self.takes_if_match = True
+        self.wants_proof = False
         self._start()
 
     def _start(self) -> None:
@@ -37,7 +41,12 @@ class Pin:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"route": self.route, "version": self.version, "takes_if_match": self.takes_if_match}
+        return {
+            "route": self.route,
+            "version": self.version,
+            "takes_if_match": self.takes_if_match,
+            "wants_proof": self.wants_proof,
+        }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)

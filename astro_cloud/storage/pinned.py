@@ -24,11 +24,18 @@ class PinnedObject:
 
     Made by `Client.pin`. The first answer's ETag, size and date are kept; every later read must be of
     that version.
+
+    Attributes
+    ----------
+    resources : Resources
+        What it is read with.
+    pin : Pin
+        Where it is and which version, for reads of other kinds.
     """
 
     def __init__(self, resources: Resources, pin: Pin) -> None:
-        self._resources = resources
-        self._pin = pin
+        self.resources = resources
+        self.pin = pin
 
     def __repr__(self) -> str:
         return f"<PinnedObject {self.name}>"
@@ -36,27 +43,27 @@ class PinnedObject:
     @property
     def location(self) -> Location:
         """What is read."""
-        return self._pin.location
+        return self.pin.location
 
     @property
     def name(self) -> str:
         """The location as the user wrote it, for messages."""
-        return self._pin.name
+        return self.pin.name
 
     @property
     def version(self) -> Version | None:
         """What tells the version that is read from others; None before the first read."""
-        return self._pin.version
+        return self.pin.version
 
     @property
     def size(self) -> int | None:
         """Size of the object in bytes; None before the first read, or if the server never said."""
-        return self._pin.size
+        return self.pin.size
 
     @property
     def gap(self) -> int:
         """Bytes that are worth reading in vain to save a request, as learnt so far; 16 KiB to 8 MiB."""
-        return min(max(self._pin.route.target.pace.gap, FREE_GAP), self._resources.settings.max_gap)
+        return min(max(self.pin.route.target.pace.gap, FREE_GAP), self.resources.settings.max_gap)
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
         """Read byte ranges [start, stop), all at once, in the order given.
@@ -134,22 +141,22 @@ class PinnedObject:
         first: Fill | None,
         waste: int | None = None,
     ) -> Assembly:
-        connections = self._resources.gate.limit
+        connections = self.resources.gate.limit
         return Assembly(
             ranges, into, size=self.size, connections=connections, gap=self.gap, waste=waste, first=first
         )
 
     def _read(self, fills: Sequence[Fill]) -> None:
-        read = RangeRead(self._resources, self._pin, fills)
+        read = RangeRead(self.resources, self.pin, fills)
         try:
             read.run()
         finally:
-            self._resources.usage.add(round_trips=read.requests)
+            self.resources.usage.add(round_trips=read.requests)
 
     def _begin(self, assembly: Assembly) -> Reading:
-        reads = [RangeRead(self._resources, self._pin, fills) for fills in assembly.reads]
-        batch = self._resources.workers.begin([read.run for read in reads])
-        return Reading(batch, assembly, reads, self._resources.usage)
+        reads = [RangeRead(self.resources, self.pin, fills) for fills in assembly.reads]
+        batch = self.resources.workers.begin([read.run for read in reads])
+        return Reading(batch, assembly, reads, self.resources.usage)
 
 
 class Reading:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from requests import PreparedRequest
 
-from astro_cloud.storage.answers import Data, EndOfObject, Version, changed, judge
+from astro_cloud.storage.answers import Data, EndOfObject, Fail, Version, changed, judge
 from astro_cloud.storage.byterange import ByteRange, format_range
 from astro_cloud.storage.engine import OpenAnswer
 from astro_cloud.storage.exchange import Done, Exchange, Onward, Outcome
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.resources import Resources
 
-__all__ = ["Fill", "RangeRead"]
+__all__ = ["Fill", "RangeRead", "Sink"]
 
 _CHUNK = 1 << 20
 _NO_IF_MATCH = frozenset({400, 500, 501})
+
+
+class Sink(Protocol):
+    """Takes bytes [start, stop) of an object, in their order, as they come."""
+
+    @property
+    def start(self) -> int:
+        """The first."""
+
+    @property
+    def stop(self) -> int:
+        """Behind the last."""
+
+    def take(self, answer: OpenAnswer, size: int) -> int:
+        """Take up to `size` bytes of the body; return how many came, 0 at its end."""
 
 
 class Fill:
@@ -63,17 +79,17 @@ class Fill:
 
 
 class RangeRead(Exchange[None]):
-    """Reads the object and version of a pin, from the first byte of some fills to the last, once.
+    """Reads the object and version of a pin, from the first byte of some sinks to the last, once.
 
     What lies between them is read and thrown away. They are cut at the object's end.
     """
 
-    def __init__(self, resources: Resources, pin: Pin, fills: Sequence[Fill]) -> None:
+    def __init__(self, resources: Resources, pin: Pin, sinks: Sequence[Sink]) -> None:
         super().__init__(resources, pin.route)
         self._pin = pin
-        self._fills = fills
-        self._start = self._at = fills[0].start
-        self._stop_at = fills[-1].stop
+        self._sinks = sinks
+        self._start = self._at = sinks[0].start
+        self._stop_at = sinks[-1].stop
         self._filling = 0
         self._may_end_here = False
         self._may_be_conditional = True
@@ -99,6 +115,8 @@ class RangeRead(Exchange[None]):
         asked = ByteRange(self._at, self._stop_at)
         verdict = judge(answer.head(), asked, pin.name, pin.version, now=self._resources.settings.clock())
         match verdict:
+            case Data(version=version) if self._is_unproven(version):
+                return Fail(changed(pin.name, "it has no ETag or date any more that shows it is the same"))
             case Data(version=version):
                 self._may_end_here = False
                 self._receive(answer, verdict)
@@ -110,6 +128,10 @@ class RangeRead(Exchange[None]):
                 self._end(version)
                 return Done(None)
         return verdict
+
+    def _is_unproven(self, version: Version) -> bool:
+        pinned = self._pin.version
+        return self._pin.wants_proof and pinned is not None and not version.is_like(pinned)
 
     def _receive(self, answer: OpenAnswer, data: Data) -> None:
         """Read the body that `data` describes; what arrives is kept if it ends early."""
@@ -138,11 +160,11 @@ class RangeRead(Exchange[None]):
         self._accepted()
 
     def _take(self, answer: OpenAnswer, left: int) -> int:
-        fill = self._fills[self._filling]
-        if self._at < fill.start:
-            return _some(len(answer.read(min(left, fill.start - self._at, _CHUNK))))
-        came = _some(fill.take(answer, min(left, fill.stop - self._at)))
-        if self._at + came == fill.stop:
+        sink = self._sinks[self._filling]
+        if self._at < sink.start:
+            return _some(len(answer.read(min(left, sink.start - self._at, _CHUNK))))
+        came = _some(sink.take(answer, min(left, sink.stop - self._at)))
+        if self._at + came == sink.stop:
             self._filling += 1
         return came
 

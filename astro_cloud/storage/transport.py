@@ -135,6 +135,11 @@ class Transport:
         return own
 
     @property
+    def is_injected(self) -> bool:
+        """Tell whether the session is the user's, whose adapters may send a request more than once."""
+        return self._injected is not None
+
+    @property
     def session_auth(self) -> Any:
         """The auth that an injected session carries, or None."""
         auth = self._injected.auth if self._injected is not None else None

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 Handler = Callable[[bytes], bytes]
+Script = Sequence[bytes | Handler]
 
 
 class RawServer:
     """Speaks to each connection in turn what its script says, one entry for each request.
+
+    An entry is what is said, or a function that makes it of the request's head.
 
     After the last entry a connection is closed, or, where the server holds them, left open in silence.
 
@@ -25,7 +28,7 @@ class RawServer:
     """
 
     def __init__(
-        self, scripts: Sequence[Sequence[bytes]], hold: bool, context: ssl.SSLContext | None, host: str
+        self, scripts: Sequence[Script], hold: bool, context: ssl.SSLContext | None, host: str
     ) -> None:
         self.heads: list[list[bytes]] = []
         self.left = threading.Event()
@@ -71,7 +74,7 @@ class RawServer:
                 self._threads.append(thread)
                 thread.start()
 
-    def _serve(self, wire: socket.socket, script: Sequence[bytes], heads: list[bytes]) -> None:
+    def _serve(self, wire: socket.socket, script: Script, heads: list[bytes]) -> None:
         if self._context is not None:
             wire = self._context.wrap_socket(wire, server_side=True, do_handshake_on_connect=False)
         self._open.add(wire)
@@ -80,7 +83,7 @@ class RawServer:
                 if not (head := _head(wire)):
                     break
                 heads.append(head)
-                wire.sendall(said)
+                wire.sendall(said(head) if callable(said) else said)
             while self._hold and wire.recv(4096):
                 pass
         if self._hold:
@@ -99,7 +102,7 @@ def _head(stream: socket.socket) -> bytes:
 
 @contextmanager
 def raw_server(
-    *scripts: Sequence[bytes],
+    *scripts: Script,
     hold: bool = False,
     context: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",

@@ -126,8 +126,8 @@ REFUSED_SUCCESS_ROWS: dict[str, tuple[int, dict[str, str], type[AstroCloudError]
     "announces more bytes": (206, RIGHT | {"Content-Length": "1000"}, StorageError),
     "206 without Content-Range": (206, {"Content-Length": "100"}, StorageError),
     "multipart/byteranges": (206, {"Content-Type": "multipart/byteranges; boundary=x"}, StorageError),
-    "gzip": (206, RIGHT | {"Content-Encoding": "gzip"}, StorageError),
-    "gzip of the whole": (200, {"Content-Encoding": "GZIP", "Content-Length": "90"}, StorageError),
+    "gzip": (206, RIGHT | {"Content-Encoding": "gzip"}, RangeNotSupportedError),
+    "gzip of the whole": (200, {"Content-Encoding": "GZIP", "Content-Length": "90"}, RangeNotSupportedError),
     "whole large object": (
         200,
         {"Content-Length": str(WHOLE_OBJECT_LIMIT + 1)},

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from astro_cloud import download
 from astro_cloud.exceptions import ObjectChangedError, ObjectNotFoundError
 from astro_cloud.storage import Client, Settings
 from astro_cloud.testing import ObjectServer
 from tests.servers import stores
 from tests.servers.stores import Store
+from tests.storage.downloads import LONG
 
 DATA = random.Random(42).randbytes(300_000)
 ODD = "night 1/é+m31 [1].fits"
@@ -93,3 +97,39 @@ def test_an_overwritten_object_is_told(store: Store, client: Client) -> None:
     store.put("changing.fits", DATA[::-1] + b"longer")
     with pytest.raises(ObjectChangedError):
         pinned.read_ranges([(10, 20)])
+
+
+CHECKED = {"fake_gcs": "CRC32C", "azurite": "MD5"}
+"""What stores keep of the objects here; others keep nothing of what was put without a checksum."""
+
+
+@pytest.mark.parametrize(("key", "content"), [("m31.fits", DATA), (ODD, DATA), ("empty.fits", b"")])
+def test_objects_are_downloaded(
+    store: Store, client: Client, tmp_path: Path, key: str, content: bytes
+) -> None:
+    """To a file and to a file object: right, with the store's date, compared with what it keeps."""
+    done = download(store.location(key), tmp_path / "m31.fits", client=client)
+    assert (tmp_path / "m31.fits").read_bytes() == content
+    kept = done.checksum.algorithm if done.checksum is not None else None
+    assert kept == CHECKED.get(store.name)
+    file = io.BytesIO()
+    assert download(store.location(key), file, client=client).checksum == done.checksum
+    assert file.getvalue() == content
+
+
+def test_a_download_is_gone_on_with(store: Store, client: Client, tmp_path: Path) -> None:
+    """Broken off in the middle of a long object, it is whole in the end, each byte fetched once."""
+    store.put("long.fits", LONG)
+    written, target = [], tmp_path / "long.fits"
+
+    def stop(done: int, total: int | None) -> None:
+        written.append(done)
+        if done > len(LONG) // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(store.location("long.fits"), target, client=client, workers=2, progress=stop)
+    assert not target.exists()
+    done = download(store.location("long.fits"), target, client=client)
+    assert target.read_bytes() == LONG
+    assert done.fetched <= len(LONG) // 2
