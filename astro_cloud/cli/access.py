@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -39,8 +40,9 @@ def client_for(
     region: str | None,
     endpoint_url: str | None,
     anonymous: bool,
+    workers: int | None = None,
 ) -> Client:
-    """Make the client that the options of access ask for.
+    """Make the client that the options of access ask for, with so many connections.
 
     Raises
     ------
@@ -51,6 +53,8 @@ def client_for(
         raise click.UsageError("--anonymous sends no credentials: leave out --request-payer and --profile")
     try:
         settings = Settings(endpoint_url=endpoint_url, region=region, profile=profile)
+        if workers is not None:
+            settings = replace(settings, concurrency=workers)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     return Client(auth=Anonymous() if anonymous else None, settings=settings)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from astro_cloud.cli.access import access_options, client_for
-from astro_cloud.cli.report import as_cards, as_json, as_table, cost_lines, printable
+from astro_cloud.cli.report import as_cards, as_json, as_table, cost_lines, printable, tell_error
 from astro_cloud.exceptions import AstroCloudError, AstroCloudWarning
 from astro_cloud.fits import FITSHeader, load_headers
 from astro_cloud.storage import Client, Spent
@@ -104,4 +104,4 @@ def _show_trouble(scan: _Scan) -> None:
     for warning in scan.warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
     if scan.error is not None:
-        click.echo(f"error: {printable(str(scan.error))}", err=True)
+        tell_error(scan.error)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from astro_cloud import __version__
+from astro_cloud.cli.cp import cp
 from astro_cloud.cli.demo import demo
 from astro_cloud.cli.headers import headers
 from astro_cloud.cli.objects import cat, ls, stat
@@ -34,5 +35,5 @@ def main() -> None:
     """FITS files in cloud object stores, with the fewest round trips and bytes."""
 
 
-for command in (cat, demo, headers, ls, presign, stat):
+for command in (cat, cp, demo, headers, ls, presign, stat):
     main.add_command(command)

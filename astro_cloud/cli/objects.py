@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from astro_cloud.cli.access import access_options, client_for
-from astro_cloud.cli.report import printable
+from astro_cloud.cli.report import errors_told, printable, tell_error
+from astro_cloud.cli.streams import standard_output
 from astro_cloud.exceptions import AstroCloudError, InvalidLocationError, StorageError
 from astro_cloud.storage import Client, CommonPrefix, Location, ObjectInfo
 from astro_cloud.storage.glob import Glob
@@ -52,7 +51,7 @@ def ls(location: str, recursive: bool, as_json: bool, request_payer: bool, **acc
     's3://bucket/night/*.fits', in which ** crosses folders.
     """
     delimiter = None if recursive or _crosses_folders(location) else "/"
-    with _errors_told(), client_for(request_payer=request_payer, **access) as client:
+    with errors_told(), client_for(request_payer=request_payer, **access) as client:
         try:
             found = client.list_objects(location, delimiter=delimiter, request_payer=request_payer)
         except InvalidLocationError:
@@ -75,8 +74,8 @@ def cat(location: str, wanted: slice, request_payer: bool, **access: Any) -> Non
 
     All are of one version of the object. A bound that is negative counts from the end, as in Python.
     """
-    with _errors_told(), client_for(request_payer=request_payer, **access) as client:
-        output = sys.stdout.buffer
+    with errors_told(), client_for(request_payer=request_payer, **access) as client:
+        output = standard_output()
         for chunk in _chunks(client, location, wanted, request_payer=request_payer):
             output.write(chunk)
         output.flush()
@@ -98,20 +97,11 @@ def stat(locations: tuple[str, ...], as_json: bool, request_payer: bool, **acces
                 info = client.stat(location, request_payer=request_payer)
             except AstroCloudError as error:
                 failed = True
-                click.echo(f"error: {printable(str(error))}", err=True)
+                tell_error(error)
                 continue
             click.echo(json.dumps(_as_dict(info)) if as_json else _description(info))
     if failed:
         raise SystemExit(1)
-
-
-@contextmanager
-def _errors_told() -> Iterator[None]:
-    try:
-        yield
-    except AstroCloudError as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
-        raise SystemExit(1) from None
 
 
 def _crosses_folders(location: str) -> bool:

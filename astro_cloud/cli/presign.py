@@ -8,7 +8,7 @@ import click
 
 from astro_cloud.auth.sigv4 import LONGEST_PRESIGNED
 from astro_cloud.cli.access import access_options, client_for
-from astro_cloud.exceptions import AstroCloudError
+from astro_cloud.cli.report import errors_told
 from astro_cloud.storage import presign as presigned_url
 
 __all__ = ["presign"]
@@ -26,9 +26,5 @@ def presign(location: str, expires: int, request_payer: bool, **access: Any) -> 
     LOCATION is s3://bucket/key or an https:// URL of S3; name its region if it does not. Nothing is
     sent. Whoever has the URL can read the object, until it expires.
     """
-    with client_for(request_payer=request_payer, **access) as client:
-        try:
-            click.echo(presigned_url(location, expires, client=client, request_payer=request_payer))
-        except AstroCloudError as error:
-            click.echo(f"error: {error}", err=True)
-            raise SystemExit(1) from None
+    with errors_told(), client_for(request_payer=request_payer, **access) as client:
+        click.echo(presigned_url(location, expires, client=client, request_payer=request_payer))

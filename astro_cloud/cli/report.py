@@ -1,16 +1,30 @@
-"""How headers and their cost are shown: as a table, as cards, as JSON."""
+"""How headers and their cost are shown: as a table, as cards, as JSON; and errors, as a line each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import click
+
+from astro_cloud.exceptions import AstroCloudError
 from astro_cloud.fits import FITSHeader
 from astro_cloud.fits.layout import CARD
 from astro_cloud.storage import S3_LIST_PRICES, Spent
 
-__all__ = ["as_cards", "as_json", "as_table", "cost_lines", "dimensions"]
+__all__ = [
+    "as_cards",
+    "as_json",
+    "as_table",
+    "cost_lines",
+    "count",
+    "dimensions",
+    "errors_told",
+    "printable",
+    "tell_error",
+]
 
 _TITLES = ("No.", "Name", "Ver", "Type", "Dimensions", "Header offset", "Data offset", "Data size")
 _RIGHT = frozenset({"No.", "Ver", "Header offset", "Data offset", "Data size"})
@@ -45,8 +59,8 @@ def dimensions(header: FITSHeader) -> str:
 def cost_lines(spent: Spent, whole: int | None, seconds: float) -> str:
     """Say what reading cost against reading the whole object of `whole` bytes."""
     said = (
-        f"{_count(spent.requests, 'request')} in {_count(spent.round_trips, 'round trip')}, "
-        f"{_count(spent.bytes, 'byte')}, {seconds:.3f} s"
+        f"{count(spent.requests, 'request')} in {count(spent.round_trips, 'round trip')}, "
+        f"{count(spent.bytes, 'byte')}, {seconds:.3f} s"
     )
     if not whole:
         return said
@@ -59,7 +73,8 @@ def cost_lines(spent: Spent, whole: int | None, seconds: float) -> str:
     )
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
+    """Say how many things there are."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
@@ -94,3 +109,18 @@ def as_json(header: FITSHeader, *, full: bool) -> dict[str, Any]:
 def printable(text: str) -> str:
     """Escape what a terminal could take for a command."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def tell_error(error: BaseException) -> None:
+    """Print an error on standard error, as one line."""
+    click.echo(f"error: {printable(str(error))}", err=True)
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Tell what goes wrong, in one line; the exit code is 1 then."""
+    try:
+        yield
+    except AstroCloudError as error:
+        tell_error(error)
+        raise SystemExit(1) from None

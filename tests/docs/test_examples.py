@@ -33,8 +33,11 @@ def amazon(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_examples_run(page: Path, amazon: str, tmp_path: Path) -> None:
+def test_python_examples_run(
+    page: Path, amazon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The Python blocks of a page run in order, with only Amazon's host replaced."""
+    monkeypatch.chdir(tmp_path)
     copy = tmp_path / page.name
     copy.write_text(page.read_text().replace(AMAZON, amazon))
     for example in Sybil(parsers=[PythonCodeBlockParser()]).parse(copy).examples():
@@ -42,14 +45,17 @@ def test_python_examples_run(page: Path, amazon: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_print_what_the_page_says(page: Path, amazon: str) -> None:
+def test_commands_print_what_the_page_says(
+    page: Path, amazon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every command of ours on a page succeeds, and prints what stands under it."""
+    monkeypatch.chdir(tmp_path)
     for block in CONSOLE.findall(page.read_text()):
         command, _, expected = block.removeprefix("$ ").partition("\n")
         program, *arguments = shlex.split(command)
         if program != "astro-cloud":
             continue
-        result = CliRunner(env=dict(os.environ)).invoke(main, arguments)
+        result = CliRunner(env=dict(os.environ)).invoke(main, arguments, prog_name="astro-cloud")
         assert result.exit_code == 0, result.output
         assert result.stdout.rstrip() == expected.rstrip()
 
