@@ -49,6 +49,7 @@ bench: ## Compare with other packages, which get a virtual environment of their 
 	.venv-bench/bin/python tests/benchmarks/headers.py $(ARGS)
 	.venv-bench/bin/python tests/benchmarks/signing.py
 	.venv-bench/bin/python -m tests.benchmarks.ranges
+	.venv-bench/bin/python -m tests.benchmarks.transfers
 
 docs: $(VENV)/.with-docs ## Build the documentation into docs/_build/html
 	@echo "== the documentation"

@@ -161,11 +161,16 @@ def measure(name: str, job: dict[str, str]) -> dict[str, float]:
 def peak() -> float:
     """Peak memory of this process in MiB, imports included."""
     try:
-        with open("/proc/self/status") as status:
-            line = next(line for line in status if line.startswith("VmHWM"))
-            return int(line.split()[1]) / 1024
+        return peak_of("self")
     except FileNotFoundError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def peak_of(process: int | str) -> float:
+    """Peak memory of a process in MiB so far, as Linux tells it."""
+    with open(f"/proc/{process}/status") as status:
+        line = next(line for line in status if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

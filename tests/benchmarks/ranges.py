@@ -17,20 +17,18 @@ import contextlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.clients import BUCKET, KEYS, boto3_client, client, store
+from tests.benchmarks.processes import Figures, alone, rounds, serving
 from tests.benchmarks.range_server import HEADER, WIDTH, content
 
-ROOT = Path(__file__).parents[2]
-KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
-BUCKET, KEY = "bench", "image.fits"
+KEY = "image.fits"
 Read = Callable[[int, int], bytes]
 
 CPU_READS, CPU_THREADS = 4000, 16
@@ -39,16 +37,6 @@ SOAK_READS = 20_000
 
 
 # What is measured, each in a process of its own
-
-
-def client(endpoint: str, **options: Any) -> Any:
-    """Make a client of ours that signs."""
-    from astro_cloud import Client, Settings
-    from astro_cloud.auth.aws import AWSAuth
-
-    session = options.pop("session", None)
-    settings = Settings(endpoint_url=endpoint, **options)
-    return Client(auth=AWSAuth(region="us-east-1", **KEYS), session=session, settings=settings)
 
 
 def reader_own(endpoint: str) -> Read:
@@ -116,20 +104,6 @@ def reader_http_client(endpoint: str) -> Read:
     return read
 
 
-def store(endpoint: str) -> Any:
-    """Make an obstore store that signs."""
-    from obstore.store import S3Store
-
-    return S3Store(
-        BUCKET,
-        endpoint=endpoint,
-        region="us-east-1",
-        access_key_id=KEYS["access_key"],
-        secret_access_key=KEYS["secret_key"],
-        client_options={"allow_http": True},
-    )
-
-
 def reader_obstore(endpoint: str) -> Read:
     """Read with obstore's synchronous get_range."""
     import obstore
@@ -140,17 +114,7 @@ def reader_obstore(endpoint: str) -> Read:
 
 def reader_boto3(endpoint: str) -> Read:
     """Read with boto3."""
-    import boto3
-    from botocore.config import Config
-
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=KEYS["access_key"],
-        aws_secret_access_key=KEYS["secret_key"],
-        config=Config(max_pool_connections=CPU_THREADS, s3={"addressing_style": "path"}),
-    )
+    s3 = boto3_client(endpoint, connections=CPU_THREADS)
 
     def read(start: int, stop: int) -> bytes:
         body: bytes = s3.get_object(Bucket=BUCKET, Key=KEY, Range=f"bytes={start}-{stop - 1}")["Body"].read()
@@ -379,43 +343,16 @@ def main() -> int:
         return 0
     failures = 0
     for job in [options.job] if options.job else JOBS:
-        with serving(SERVERS[job]) as endpoint:
-            failures += report(job, rounds(job, endpoint, 1 if job == "soak" else options.runs))
+        with serving("range_server", SERVERS[job]) as endpoint:
+
+            def run(name: str, job: str = job, endpoint: str = endpoint) -> list[float] | str:
+                return alone("ranges", [job, "--one", name, endpoint])
+
+            failures += report(job, rounds(JOBS[job], 1 if job == "soak" else options.runs, run))
     return failures
 
 
-@contextlib.contextmanager
-def serving(arguments: list[str]) -> Iterator[str]:
-    """Run a server in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.range_server", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        finally:
-            server.kill()
-
-
-def rounds(job: str, endpoint: str, runs: int) -> dict[str, list[list[float] | str]]:
-    """Run every contender once, then every one again, so that the machine's moods hit all alike."""
-    results: dict[str, list[list[float] | str]] = {name: [] for name in JOBS[job]}
-    for _ in range(runs):
-        for name, measured in results.items():
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.benchmarks.ranges", job, "--one", name, endpoint],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                measured.append(done.stderr.strip()[-300:])
-            else:
-                figures = json.loads(done.stdout)
-                measured.append(figures if isinstance(figures, list) else [figures])
-    return results
-
-
-def report(job: str, results: dict[str, list[list[float] | str]]) -> int:
+def report(job: str, results: Figures) -> int:
     """Print medians and ratios to the first contender; return how many contenders failed."""
     print(f"\n{job} ({UNITS[job]}): median, least, most, ratio to astro-cloud")
     failures, reference = 0, None

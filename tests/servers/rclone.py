@@ -80,7 +80,7 @@ def _serving(folder: Path, *options: str | Path, by_host: bool = False) -> Itera
         processes.start(
             f"rclone-{port}", corpora.RCLONE_VENV / "bin" / "rclone", "--config", "/dev/null",
             "--cache-dir", folder / f"cache-{port}", "serve", "s3", "--addr", f"127.0.0.1:{port}",
-            "--etag-hash=", "--dir-cache-time", "0s", *keys, *options,
+            "--etag-hash=", "--dir-cache-time", "50ms", *keys, *options,
             f"--force-path-style={'false' if by_host else 'true'}", folder / "data",
         )  # fmt: skip
         processes.wait_for([port])
