@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["stream_to"]
 
 _PART = 1 << 22
-_AHEAD = 8
+_AHEAD = 5
 
 
 def stream_to(
     source: PinnedObject | LocalObject, file: Any, *, wish: Wish, progress: Progress, workers: int | None
 ) -> Downloaded:
-    """Write an object's bytes to a file object, in order; up to 32 MiB are read ahead.
+    """Write an object's bytes to a file object, in order; up to 20 MiB are read ahead.
 
     Takes and returns what `download.download` does; `workers` is how many parts are read at once.
     """

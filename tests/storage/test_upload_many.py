@@ -239,6 +239,7 @@ def test_an_interrupt_ends_it(attic: ObjectServer, make_client: MakeClient, fold
     assert stored_in(attic)["n3"] == LONG[:4_000_000]
 
 
+# Only Linux has files that tell no size without a file system being made for it.
 @pytest.mark.skipif(not os.path.exists("/proc/version"), reason="there is no /proc")
 def test_a_file_that_tells_no_size(attic: ObjectServer, client: Client) -> None:
     """It is read to its end, and an empty object of its name is none of it."""
