@@ -165,6 +165,25 @@ class BlockCache:
             self._fetch_ahead(ranges, self.size)
         self._cancel_given_up()
 
+    def put(self, start: int, data: bytes) -> None:
+        """Hold bytes of the object that came some other way, as far as there is room for them."""
+        with self._lock:
+            for first, last in self._spans.gaps(start, start + len(data)):
+                span: Span[_Batch] = Span(first, last, data[first - start : last - start])
+                if span.charge <= self.size and self._make_room(span.charge):
+                    self._spans.add(span, ahead=False)
+        self._cancel_given_up()
+
+    def held_bytes(self, start: int, stop: int) -> bytes | None:
+        """Return bytes [start, stop) if all of them are here; nothing is fetched."""
+        with self._lock:
+            spans = list(self._spans.overlapping(start, stop))
+            if any(span.source is not None for span in spans) or self._spans.gaps(start, stop):
+                return None
+            for span in spans:
+                self._spans.use(span)
+        return b"".join(_cut(spans, start, stop))
+
     def close(self) -> None:
         """Forget everything, and give up what is fetched ahead."""
         with self._lock:

@@ -68,6 +68,10 @@ class LocalObject:
         """Size of the file in bytes; None before the first read."""
         return self.version.total if self.version is not None else None
 
+    def hold_to(self, version: Version) -> None:
+        """Hold every read to a version that is known from before."""
+        self.version = version
+
     def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
         """Read byte ranges [start, stop), in the order given, each cut at the file's end.
 

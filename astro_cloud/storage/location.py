@@ -6,6 +6,7 @@ Credentials are no business of this module; `astro_cloud.auth.providers` decides
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,17 @@ class Location:
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that tells objects apart and shows nothing of a signature, for files that are kept.
+
+        An object whose URL is signed anew is the same object.
+        """
+        parts = self.identity
+        if endpoints.is_presigned(self.url):
+            parts = (parts[0], urlsplit(self.url)._replace(query="", fragment="").geturl())
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def __repr__(self) -> str:
         return f"Location({self.text!r})"

@@ -6,7 +6,6 @@ become shorter towards the end. Beside it, one HEAD asks for the checksums a sto
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import threading
 import time
@@ -17,9 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from astro_cloud.auth import endpoints
 from astro_cloud.exceptions import (
     AstroCloudError,
     AstroCloudWarning,
@@ -131,7 +128,7 @@ class ObjectDownload:
         self._progress = progress
         self._size = size
         self._over = over
-        self._identity = _identity(self._pin.location)
+        self._identity = self._pin.location.fingerprint
         self._arrivals = Arrivals(part, crew.size * PART, self._wrote)
         self._arrivals.algorithm = wish.running(())
         self._ramp = Ramp(crew.size, time.monotonic(), connections)
@@ -238,7 +235,7 @@ class ObjectDownload:
     def _go_on(self, earlier: Journal, stop: Stop) -> None:
         """Read the first bytes that are missing; the rest once the version is seen to be the same."""
         size = earlier.version.total or 0
-        self._pin.version, self._pin.wants_proof = earlier.version, True
+        self._pin.hold_to(earlier.version)
         self._kept = earlier.spans
         self._arrivals.resume(earlier)
         missing = missing_from(earlier.spans, size)
@@ -441,11 +438,3 @@ class _Stream:
         """Write what is held."""
         if self._piece is not None:
             self._piece.close()
-
-
-def _identity(location: Location) -> str:
-    """Tell objects apart, and show nothing of a signature; one that is signed anew is the same object."""
-    parts = location.identity
-    if endpoints.is_presigned(location.url):
-        parts = (parts[0], urlsplit(location.url)._replace(query="", fragment="").geturl())
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -67,6 +67,10 @@ class Pin:
         """Size of the object in bytes, once an answer told it."""
         return self.version.total if self.version is not None else None
 
+    def hold_to(self, version: Version) -> None:
+        """Hold reads to a version from an earlier program; the first answer must show that it is the same."""
+        self.version, self.wants_proof = version, True
+
     def accept(self, version: Version) -> None:
         """Pin the version that an answer is of.
 

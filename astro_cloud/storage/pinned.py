@@ -60,6 +60,10 @@ class PinnedObject:
         """Size of the object in bytes; None before the first read, or if the server never said."""
         return self.pin.size
 
+    def hold_to(self, version: Version) -> None:
+        """Hold every read to a version known from before; the first answer must show that it is the same."""
+        self.pin.hold_to(version)
+
     @property
     def gap(self) -> int:
         """Bytes that are worth reading in vain to save a request, as learnt so far; 16 KiB to 8 MiB."""

@@ -10,7 +10,7 @@ import io
 import operator
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from astro_cloud.forking import restart_after_fork
@@ -55,6 +55,8 @@ class RemoteFile(io.RawIOBase):
         longer than a quarter of it go straight to the caller.
     closes : optional
         Closed with the file, by its ``close()``.
+    read_ahead : bool
+        Learn from the reads what will be read next, and fetch it.
 
     Notes
     -----
@@ -63,12 +65,18 @@ class RemoteFile(io.RawIOBase):
     """
 
     def __init__(
-        self, source: ObjectReader, *, cache_size: int = CACHE_SIZE, closes: Closeable | None = None
+        self,
+        source: ObjectReader,
+        *,
+        cache_size: int = CACHE_SIZE,
+        closes: Closeable | None = None,
+        read_ahead: bool = True,
     ) -> None:
         self._cache = BlockCache(source, cache_size)
         self._source = source
         self._closes = closes
         self._position = 0
+        self._read_ahead = read_ahead
         self._start()
 
     def _start(self) -> None:
@@ -76,14 +84,14 @@ class RemoteFile(io.RawIOBase):
         restart_after_fork(self, RemoteFile._start)
         self._turn = threading.RLock()
         self._learning = threading.Lock()
-        limit = min(_FARTHEST, self._cache.largest)
+        limit = min(_FARTHEST, self._cache.largest) if self._read_ahead else 0
         self._prefetcher = Prefetcher(limit=limit, block=self._cache.block)
 
     def __repr__(self) -> str:
         return f"<RemoteFile {self.name}{' (closed)' if self.closed else ''}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self._source, self._cache.size, self._closes, self.tell())
+        return _again, (self._source, self._cache.size, self._closes, self._read_ahead, self.tell())
 
     @property
     def name(self) -> str:
@@ -99,6 +107,11 @@ class RemoteFile(io.RawIOBase):
     def location(self) -> Any:
         """What is read: a `Location`."""
         return self._source.location
+
+    @property
+    def source(self) -> ObjectReader:
+        """What is read, without what is held of it."""
+        return self._source
 
     @property
     def version(self) -> Any:
@@ -220,6 +233,58 @@ class RemoteFile(io.RawIOBase):
             raise ValueError(f"cannot read {length} bytes at {offset}: neither may be negative")
         return self._bytes(offset, length)
 
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], into: Sequence[Any] | None = None) -> list[Any]:
+        """Read byte ranges [start, stop) at once, in the order given, each cut at the object's end.
+
+        In one round trip, or none where all are held. They are not kept: the cache is for what is read
+        piece by piece.
+
+        Parameters
+        ----------
+        ranges : sequence of (int, int)
+            Start and stop in bytes.
+        into : sequence of writable buffers, optional
+            One for each range and as long as it, contiguous, which the bytes are read into.
+
+        Returns
+        -------
+        list of bytes
+            Or of memoryview: what was read into each buffer.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be read.
+        ValueError
+            Unless 0 <= start < stop for every range; or if a buffer is not as long as its range.
+        """
+        self._checkClosed()
+        if not self._cache.held:
+            return self._source.read_ranges(ranges, into)
+        parts: list[Any] = [self._cache.held_bytes(start, stop) for start, stop in ranges]
+        missing = [index for index, part in enumerate(parts) if part is None]
+        if into is not None:
+            parts = [
+                part if part is None else _copied(part, buffer)
+                for part, buffer in zip(parts, into, strict=True)
+            ]
+        if missing:
+            buffers = None if into is None else [into[index] for index in missing]
+            read = self._source.read_ranges([ranges[index] for index in missing], buffers)
+            for index, part in zip(missing, read, strict=True):
+                parts[index] = part
+        return parts
+
+    def is_held(self, start: int, stop: int) -> bool:
+        """Tell whether bytes [start, stop) can be read without asking for any."""
+        self._checkClosed()
+        return self._cache.held_bytes(start, stop) is not None
+
+    def keep(self, start: int, data: bytes) -> None:
+        """Hold bytes of this version of the object, from `start` on, that are known already."""
+        self._checkClosed()
+        self._cache.put(start, data)
+
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Begin to fetch byte ranges [start, stop) at once, in the background, and keep them for reading.
 
@@ -325,10 +390,18 @@ class RemoteFile(io.RawIOBase):
         return absent
 
 
-def _again(source: ObjectReader, cache_size: int, closes: Closeable | None, position: int) -> RemoteFile:
-    file = RemoteFile(source, cache_size=cache_size, closes=closes)
+def _again(
+    source: ObjectReader, cache_size: int, closes: Closeable | None, read_ahead: bool, position: int
+) -> RemoteFile:
+    file = RemoteFile(source, cache_size=cache_size, closes=closes, read_ahead=read_ahead)
     file.seek(position)
     return file
+
+
+def _copied(data: bytes, buffer: Any) -> memoryview:
+    view = memoryview(buffer).cast("B")
+    view[: len(data)] = data
+    return view[: len(data)]
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

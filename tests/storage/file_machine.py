@@ -98,6 +98,25 @@ class FileMachine(RuleBasedStateMachine):
     def prefetch(self, ranges: list[tuple[int, int]]) -> None:
         self.file.prefetch((start, start + length) for start, length in ranges)
 
+    @rule(
+        ranges=st.lists(st.tuples(OFFSETS, st.integers(1, 9000)), min_size=1, max_size=4), into=st.booleans()
+    )
+    def read_ranges(self, ranges: list[tuple[int, int]], into: bool) -> None:
+        wanted = [(start, start + length) for start, length in ranges]
+        buffers = [bytearray(length) for _, length in ranges] if into else None
+        parts = [bytes(part) for part in self.file.read_ranges(wanted, buffers)]
+        assert parts == [TEXT[start:stop] for start, stop in wanted]
+        if buffers is not None:
+            filled = zip(buffers, parts, strict=True)
+            assert all(buffer.startswith(part) for buffer, part in filled)
+
+    @rule(start=st.integers(0, len(TEXT) - 1), length=st.integers(1, 70_000))
+    def keep(self, start: int, length: int) -> None:
+        data = TEXT[start : start + length]
+        self.file.keep(start, data)
+        if self.cache_size >= 1 << 20:
+            assert self.file.is_held(start, start + len(data))
+
     @rule()
     def pickled(self) -> None:
         with self.file:

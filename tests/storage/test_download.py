@@ -37,7 +37,7 @@ from astro_cloud.exceptions import (
     ObjectNotFoundError,
     StorageError,
 )
-from astro_cloud.storage import Client, object_download, whole_read
+from astro_cloud.storage import Client, whole_read
 from astro_cloud.storage.answers import Version
 from astro_cloud.storage.checksum import Checksum
 from astro_cloud.storage.journal import Journal, Span
@@ -800,7 +800,7 @@ class TestFaults:
         part, journal = folder / "h.astro-part", folder / "h.astro-part.journal"
         with part.open("wb") as file:
             file.truncate(size)
-        identity = object_download._identity(info.location)
+        identity = info.location.fingerprint
         version = Version(info.etag, size)
         journal.write_bytes(Journal(identity, version).head + Journal.lines([Span(0, start)]))
         done = download(location, folder / "h", client=make_client(long_sky), checksum=False)

@@ -204,3 +204,18 @@ def test_a_refused_location_shows_no_password() -> None:
         Location.parse("https://hubble:pa55word@[bad/m31.fits?sig=f00d")
     assert "pa55word" not in str(caught.value)
     assert "f00d" not in str(caught.value)
+
+
+def test_a_fingerprint_tells_objects_apart_and_nothing_else() -> None:
+    """The same object spelt two ways has one; a signature changes nothing and is not in it."""
+    plain = Location.parse("https://bucket.s3.us-east-1.amazonaws.com/a/key.fits")
+    signed = Location.parse(
+        plain.url + "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=abc&X-Amz-Credential=x"
+    )
+    again = Location.parse(
+        plain.url + "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=def&X-Amz-Credential=x"
+    )
+    assert Location.parse("s3://bucket/a/key.fits").fingerprint == plain.fingerprint
+    assert signed.fingerprint == again.fingerprint
+    assert Location.parse("s3://bucket/a/other.fits").fingerprint != plain.fingerprint
+    assert len(plain.fingerprint) == 32

@@ -405,3 +405,48 @@ def test_a_line_that_fails_leaves_the_position() -> None:
         file.readline()
     assert file.tell() == BLOCK - 128
     assert file.readline() == text[BLOCK - 128 :]
+
+
+def test_ranges_are_read_at_once_beside_the_cache() -> None:
+    """Many ranges take one round trip, are not kept, and what is held of them is not asked for again."""
+    file, source = make_file()
+    file.pread(100, 10)
+    asked = len(source.asked)
+    buffers = [bytearray(1000), bytearray(50)]
+    parts = file.read_ranges([(2_000_000, 2_001_000), (200, 250)], buffers)
+    assert [bytes(part) for part in parts] == [DATA[2_000_000:2_001_000], DATA[200:250]] == buffers
+    assert source.asked[asked:] == [[(2_000_000, 2_001_000)]]
+    file.read_ranges([(2_000_000, 2_001_000)])
+    assert source.asked[-1] == [(2_000_000, 2_001_000)]
+    assert len(source.asked) == asked + 2
+
+
+def test_bytes_that_are_known_are_kept_and_not_asked_for() -> None:
+    """`keep` fills what is missing, and what is held stays as it was."""
+    file, source = make_file()
+    file.keep(1000, DATA[1000:5000])
+    file.keep(4000, DATA[4000:9000])
+    assert file.is_held(1000, 9000)
+    assert not file.is_held(999, 1001)
+    assert file.pread(1500, 7000) == DATA[1500:8500]
+    assert file.read_ranges([(1000, 9000)]) == [DATA[1000:9000]]
+    assert source.asked == []
+    file.close()
+    for reading in (
+        lambda: file.read_ranges([(0, 1)]),
+        lambda: file.keep(0, b"x"),
+        lambda: file.is_held(0, 1),
+    ):
+        with pytest.raises(ValueError, match="closed"):
+            reading()
+
+
+def test_what_is_kept_makes_room_as_what_was_read_does() -> None:
+    """The cache holds no more than it may, whatever it is given; bytes that do not fit are read again."""
+    file, source = make_file(cache_size=1 << 20)
+    for start in range(0, len(DATA), 100_000):
+        file.keep(start, DATA[start : start + 100_000])
+        assert file._cache.held <= 1 << 20
+    assert file.is_held(2_900_000, 3_000_000)
+    assert file.pread(0, 100) == DATA[:100]
+    assert source.asked != []
