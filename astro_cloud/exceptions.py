@@ -17,7 +17,7 @@ The tree, with the builtin each error can also be caught as::
         ChecksumError                 the bytes are not the bytes that were stored, or sent
         ManyTransfersError            some of many could not be transferred .errors .result
       FITSError                       (ValueError) .location .hdu .offset
-        NotFITSError                  the object is something else
+        NotFITSError                  (OSError) the object is something else
         CorruptFITSError              FITS up to a point, then damaged or cut short
         HDUNotFoundError              (LookupError) no such HDU
 
@@ -209,7 +209,7 @@ class FITSError(AstroCloudError, ValueError):
         self.offset = offset
 
 
-class NotFITSError(FITSError):
+class NotFITSError(FITSError, OSError):
     """The object does not begin as a FITS file begins (FITS Standard 4.0, section 3.3)."""
 
 

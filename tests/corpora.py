@@ -25,6 +25,8 @@ CACHE = _cache()
 AWS4_TESTSUITE = CACHE / "aws4_testsuite"
 #: The FITS files of fitsio's source distribution and of the CFITSIO inside it.
 FITSIO_FILES = CACHE / "fitsio"
+#: A folder a package, with the FITS files of its wheel at their places in it.
+PACKAGES = CACHE / "packages"
 #: A virtual environment with OpenStack Swift.
 SWIFT_VENV = CACHE / "swift"
 #: A virtual environment with the program rclone.
@@ -33,6 +35,8 @@ RCLONE_VENV = CACHE / "rclone"
 CADDY_VENV = CACHE / "caddy"
 #: A virtual environment with the program fake-gcs-server.
 FAKE_GCS_VENV = CACHE / "fake_gcs"
+#: A virtual environment with astropy, what its tests need, and what astro-cloud needs, but not itself.
+ASTROPY_VENV = CACHE / "astropy"
 
 #: Google's V4 signing cases, with their test account, as google-cloud-storage's tests carry them.
 GCS_V4 = CACHE / "gcs_v4"
@@ -41,6 +45,8 @@ AZURITE = CACHE / "azurite"
 
 #: What a FITS file is called; `.Z` is compress(1), which CFITSIO reads and astropy reads with an extra.
 FITS_SUFFIXES = (".fits", ".fit", ".fits.fz", ".fits.gz", ".fits.bz2", ".fits.Z")
+#: How a file begins that is compressed whole, and so no FITS file on the wire: gzip, bzip2, compress, xz.
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\x1f\x9d", b"\xfd7zXZ\0")
 
 
 def absent(path: Path) -> str:
@@ -60,13 +66,35 @@ def fitsio_fits_files() -> Iterator[Path]:
     """Yield the FITS files fetched with fitsio's source distribution, in sorted order."""
     if not FITSIO_FILES.is_dir():
         raise FileNotFoundError(absent(FITSIO_FILES))
-    yield from sorted(path for path in FITSIO_FILES.rglob("*") if path.is_file() and path.name != "STAMP")
+    yield from _unpacked(FITSIO_FILES)
+
+
+def package_fits_files() -> Iterator[Path]:
+    """Yield the FITS files fetched with the wheels of other packages, in sorted order."""
+    if not PACKAGES.is_dir():
+        raise FileNotFoundError(absent(PACKAGES))
+    yield from _unpacked(PACKAGES)
 
 
 def fits_files() -> Iterator[Path]:
-    """Yield every FITS file there is here: astropy's, then fitsio's."""
+    """Yield the FITS files that the fast tests read: astropy's, then fitsio's."""
     yield from astropy_fits_files()
     yield from fitsio_fits_files()
+
+
+def compressed_whole(path: Path) -> bool:
+    """Tell whether a file is compressed whole, by how it begins."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(COMPRESSED)
+
+
+def place(path: Path) -> str:
+    """Name a file of the corpora for a test's id: its last folders and its name."""
+    return "/".join(path.parts[-4:])
+
+
+def _unpacked(folder: Path) -> Iterator[Path]:
+    yield from sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "STAMP")
 
 
 def _named_fits(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from astro_cloud import __version__
 from astro_cloud.cli.cp import cp
 from astro_cloud.cli.demo import demo
 from astro_cloud.cli.headers import headers
+from astro_cloud.cli.images import info, section
 from astro_cloud.cli.objects import cat, ls, stat
 from astro_cloud.cli.presign import presign
 
@@ -35,5 +36,5 @@ def main() -> None:
     """FITS files in cloud object stores, with the fewest round trips and bytes."""
 
 
-for command in (cat, cp, demo, headers, ls, presign, stat):
+for command in (cat, cp, demo, headers, info, ls, presign, section, stat):
     main.add_command(command)

@@ -106,6 +106,14 @@ class FITSHeader:
 
         return Header.fromstring(self.raw.decode("ascii", "replace").replace("\ufffd", "?"))
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FITSHeader):
+            return NotImplemented
+        return (self.index, self.offset, self.raw) == (other.index, other.offset, other.raw)
+
+    def __hash__(self) -> int:
+        return hash((self.index, self.offset, self.raw))
+
     def __iter__(self) -> Iterator[Any]:
         return iter((self.offset, self.length, self.fits))
 

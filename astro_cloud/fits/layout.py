@@ -162,7 +162,7 @@ def read_structure(header: bytes, *, primary: bool) -> Structure:
         version=cards.integer("EXTVER", 1),
         bitpix=bitpix,
         axes=axes,
-        columns=cards.integer("TFIELDS", 0) if kind in TABLES else 0,
+        columns=cards.columns() if kind in TABLES else 0,
         data_size=_data_size(cards, kind, bitpix, axes),
         conforming=not primary or cards.logical("SIMPLE"),
         compressed=_compressed(cards) if kind == "BINTABLE" and cards.logical("ZIMAGE") else None,
@@ -174,9 +174,11 @@ def _data_size(cards: _Cards, kind: str, bitpix: int, axes: tuple[int, ...]) -> 
     groups, parameters = 1, 0
     if kind != "PRIMARY":
         groups, parameters = cards.count("GCOUNT"), cards.count("PCOUNT")
+    if kind == "GROUPS":
+        axes = axes[1:]
     if not axes:
         return 0
-    values = math.prod(axes[1:] if kind == "GROUPS" else axes)
+    values = math.prod(axes)
     size = abs(bitpix) // 8 * groups * (parameters + values)
     if size > _LARGEST_DATA:
         raise MalformedHeaderError(
@@ -240,6 +242,15 @@ class _Cards:
         if number < 0:
             raise MalformedHeaderError(f"{keyword} = {number} is negative", self.at(keyword))
         return number
+
+    def columns(self) -> int:
+        """Read TFIELDS; of millions astropy would make columns before it finds that they are not there."""
+        count = self.integer("TFIELDS", 0)
+        if not 0 <= count <= _MOST_AXES:
+            raise MalformedHeaderError(
+                f"TFIELDS = {count} is not between 0 and {_MOST_AXES}", self.at("TFIELDS")
+            )
+        return count
 
     def logical(self, keyword: str) -> bool:
         match = _LOGICAL.fullmatch(self._value(keyword) or b"")

@@ -8,20 +8,27 @@ from astro_cloud.fits.layout import BLOCK, CARD
 
 
 class Plain:
-    """A `ByteSource` over bytes that counts its round trips and remembers the ranges."""
+    """A `ByteSource` over bytes that counts its round trips and remembers the ranges.
+
+    `trips` are the ranges of each.
+    """
 
     def __init__(self, data: bytes, *, size_known: bool = True) -> None:
         self.data = data
         self.name = "plain.fits"
-        self.asked: list[tuple[int, int]] = []
+        self.trips: list[list[tuple[int, int]]] = []
         self._size_known = size_known
 
     @property
+    def asked(self) -> list[tuple[int, int]]:
+        return [piece for trip in self.trips for piece in trip]
+
+    @property
     def size(self) -> int | None:
-        return len(self.data) if self._size_known and self.asked else None
+        return len(self.data) if self._size_known and self.trips else None
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        self.asked.extend(ranges)
+        self.trips.append(list(ranges))
         return [self.data[start:stop] for start, stop in ranges]
 
 

@@ -1,43 +1,43 @@
 """Real files over HTTP, held against astropy and fitsio reading the same files from disk."""
 
+import gzip
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import fitsio
 import pytest
+import uncompresspy
 from astropy.io import fits
 
 from astro_cloud.exceptions import CorruptFITSError, NotFITSError
 from astro_cloud.fits import load_headers
-from astro_cloud.storage import Client
-from astro_cloud.testing import ObjectServer
 from tests import corpora
+from tests.fits.served import Served, served_files
 
-FILES = list(corpora.fits_files())
-
-#: Files that are no FITS file on the wire: compressed whole.
-COMPRESSED = (b"\x1f\x8b", b"BZh", b"\x1f\x9d")
-PLAIN = [path for path in FILES if not path.read_bytes()[:3].startswith(COMPRESSED)]
+FAST = list(corpora.fits_files())
+SLOW = list(corpora.package_fits_files())
+FILES = [
+    *(pytest.param(path, id=corpora.place(path)) for path in FAST),
+    *(pytest.param(path, id=corpora.place(path), marks=pytest.mark.slow) for path in SLOW),
+]
 
 #: One has its mandatory keywords out of order, which hurts nobody; the other is no FITS file at all.
 REFUSED_BY_CFITSIO = {"verify.fits", "idcompspec.fits"}
 
 
-def place(path: Path) -> str:
-    """Name a file of the corpora for a test's id."""
-    return "/".join(path.parts[-4:])
+def read_by_cfitsio(path: Path) -> bool:
+    """Tell whether CFITSIO reads the file as it is on the wire."""
+    return path.name not in REFUSED_BY_CFITSIO and not corpora.compressed_whole(path)
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ObjectServer, Client]]:
-    """All files in one bucket, as links, and a client to read them."""
-    root = tmp_path_factory.mktemp("corpora")
-    (root / "files").mkdir()
-    for number, path in enumerate(FILES):
-        (root / "files" / f"{number}-{path.name}").symlink_to(path)
-    with ObjectServer(root, public=["files"]) as server, Client() as client:
-        yield server, client
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """All files in one bucket, and a client to read them."""
+    with served_files(tmp_path_factory.mktemp("corpora"), [*FAST, *SLOW]) as served:
+        yield served
 
 
 def test_the_corpora_are_there() -> None:
@@ -46,16 +46,34 @@ def test_the_corpora_are_there() -> None:
     assert len(list(corpora.fitsio_fits_files())) >= 5
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
+def test_the_packages_are_there() -> None:
+    """Each package's wheel carries the FITS files that were counted in it when it was pinned."""
+    found = Counter(path.relative_to(corpora.PACKAGES).parts[0] for path in corpora.package_fits_files())
+    assert found == {
+        "astroquery": 21,
+        "astroscrappy": 1,
+        "ccdproc": 4,
+        "glue-astronomy": 3,
+        "healpy": 13,
+        "lightkurve": 8,
+        "photutils": 15,
+        "pyvo": 2,
+        "radio-beam": 4,
+        "regions": 3,
+        "reproject": 17,
+        "sncosmo": 4,
+        "specreduce": 1,
+        "spectral-cube": 1,
+        "sunpy": 17,
+    }
+
+
+@pytest.mark.parametrize("path", FILES)
 @pytest.mark.filterwarnings("ignore::astro_cloud.exceptions.AstroCloudWarning")
-def test_headers_equal_astropys(path: Path, served: tuple[ObjectServer, Client]) -> None:
+@pytest.mark.filterwarnings("ignore::astropy.io.fits.verify.VerifyWarning")
+def test_headers_equal_astropys(path: Path, served: Served) -> None:
     """Every HDU is where astropy says it is, card for card; what astropy refuses is an error of ours."""
-    server, client = served
-    url = server.url_for("files", f"{FILES.index(path)}-{path.name}")
-    if path not in PLAIN:
-        with pytest.raises(NotFITSError, match="not a FITS file"):
-            list(load_headers(url, client=client))
-        return
+    client, url = served.client, served.urls[path]
     expected, refused = by_astropy(path)
     if refused:
         with pytest.raises((NotFITSError, CorruptFITSError)) as caught:
@@ -69,15 +87,13 @@ def test_headers_equal_astropys(path: Path, served: tuple[ObjectServer, Client])
         assert cards(header.fits) == cards(by_astropy_at(path, header.offset))
 
 
-@pytest.mark.parametrize("path", [path for path in PLAIN if path.name not in REFUSED_BY_CFITSIO], ids=place)
+@pytest.mark.parametrize("path", [file for file in FILES if read_by_cfitsio(*file.values)])
 @pytest.mark.filterwarnings("ignore::astro_cloud.exceptions.AstroCloudWarning")
-def test_offsets_equal_cfitsios(path: Path, served: tuple[ObjectServer, Client]) -> None:
+def test_offsets_equal_cfitsios(path: Path, served: Served) -> None:
     """Header and data offsets are those CFITSIO finds, in every file it reads."""
-    server, client = served
     with fitsio.FITS(str(path)) as file:
         offsets = [hdu.get_offsets() for hdu in file]
-    url = server.url_for("files", f"{FILES.index(path)}-{path.name}")
-    found = list(load_headers(url, client=client))
+    found = list(load_headers(served.urls[path], client=served.client))
     assert [(h.offset, h.data_offset) for h in found] == [
         (o["header_start"], o["data_start"]) for o in offsets
     ]
@@ -99,10 +115,18 @@ def by_astropy(path: Path) -> tuple[list[tuple[int, int, int]], bool]:
 
 def by_astropy_at(path: Path, offset: int) -> fits.Header:
     """Let astropy read one header from disk, as it stands in the file."""
-    with path.open("rb") as file, warnings.catch_warnings():
+    with decompressed(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file.seek(offset)
         return fits.Header.fromfile(file)
+
+
+def decompressed(path: Path) -> IO[bytes]:
+    """Open a file, or what is inside one that is compressed whole."""
+    if not corpora.compressed_whole(path):
+        return path.open("rb")
+    opener: Any = uncompresspy.open if path.suffix == ".Z" else gzip.open
+    return opener(path)  # type: ignore[no-any-return]
 
 
 def not_conforming(path: Path) -> bool:
