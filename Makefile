@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow fetch lint format bench docs clean
+.PHONY: help demo test slow peer fetch lint format bench docs clean
 
 help: ## List the targets
 	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS='what pytest or the benchmarks are given']"
@@ -20,13 +20,18 @@ demo: $(VENV)/.with-plain ## Show what the package does, on a server of its own
 
 test: fetch ## Run the tests, but for the slow ones
 	@echo "== the tests"
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not peer" $(ARGS)
 
 slow: fetch ## Run the tests that take more than a few seconds each
 	@echo "== the slow tests"
-	@$(BIN)/python -m pytest -m slow --collect-only -q >/dev/null 2>&1; \
+	@$(BIN)/python -m pytest -m "slow and not peer" --collect-only -q >/dev/null 2>&1; \
 	if [ $$? -eq 5 ]; then echo "no test is marked slow"; else \
-	set -x; $(BIN)/python -m pytest -m slow $(ARGS); fi
+	set -x; $(BIN)/python -m pytest -m "slow and not peer" $(ARGS); fi
+
+peer: $(VENV)/.with-test ## Run astropy's own tests of FITS over HTTP
+	@echo "== other packages' tests"
+	$(BIN)/python tests/fetch.py peer
+	$(BIN)/python -m pytest -m peer $(ARGS)
 
 fetch: $(VENV)/.with-test ## Fetch the servers and files that the tests read, once
 	@echo "== what the tests read"
@@ -46,10 +51,11 @@ format: $(VENV)/.with-lint ## Lay the code out as lint wants it
 bench: ## Compare with other packages, which get a virtual environment of their own
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.with-bench
 	@echo "== the benchmarks"
-	.venv-bench/bin/python tests/benchmarks/headers.py $(ARGS)
+	.venv-bench/bin/python -m tests.benchmarks.headers $(ARGS)
 	.venv-bench/bin/python tests/benchmarks/signing.py
 	.venv-bench/bin/python -m tests.benchmarks.ranges
 	.venv-bench/bin/python -m tests.benchmarks.transfers
+	.venv-bench/bin/python -m tests.benchmarks.images
 
 docs: $(VENV)/.with-docs ## Build the documentation into docs/_build/html
 	@echo "== the documentation"
