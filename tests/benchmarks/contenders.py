@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tests.benchmarks.openers import OPENERS, Opener
+
 Job = Callable[[], int]
 CONTENDERS: dict[str, Callable[[dict[str, str]], Job]] = {}
-BLOCK_64K = 65536
 
 
 def contender(name: str) -> Callable[[Callable[[dict[str, str]], Job]], Callable[[dict[str, str]], Job]]:
@@ -74,72 +75,17 @@ def rustfits(job: dict[str, str]) -> Job:
     return lambda: sum(hdu.header is not None for hdu in rustfits.FITS(job["http"], remote="ranged"))
 
 
-@contender("astropy + fsspec http")
-def fsspec_http(job: dict[str, str]) -> Job:
-    import aiohttp  # noqa: F401
-    import fsspec
-    from astropy.io import fits
+def through_astropy(opener: Opener) -> Callable[[dict[str, str]], Job]:
+    """Make a contender of a way to open a file with astropy."""
 
-    fsspec.filesystem("http")
-    return lambda: walk(fits.open(job["http"], use_fsspec=True))
+    def prepare(job: dict[str, str]) -> Job:
+        opened = opener(job)
+        return lambda: walk(opened())
 
-
-@contender("astropy + s3fs, default")
-def s3fs_default(job: dict[str, str]) -> Job:
-    return with_s3fs(job)
+    return prepare
 
 
-@contender("astropy + s3fs, 64 KiB")
-def s3fs_64k(job: dict[str, str]) -> Job:
-    return with_s3fs(job, default_block_size=BLOCK_64K)
-
-
-def with_s3fs(job: dict[str, str], **options: Any) -> Job:
-    import s3fs  # noqa: F401
-    from astropy.io import fits
-
-    options = {"endpoint_url": job["endpoint"], "anon": False, **options}
-    return lambda: walk(fits.open(job["s3"], use_fsspec=True, fsspec_kwargs=options))
-
-
-@contender("astropy + obstore, 64 KiB")
-def obstore(job: dict[str, str]) -> Job:
-    import obstore
-    from astropy.io import fits
-    from obstore.store import S3Store
-
-    bucket, _, key = job["s3"].removeprefix("s3://").partition("/")
-    plain_http = {"allow_http": True}
-    store = S3Store(bucket, endpoint=job["endpoint"], region="us-east-1", client_options=plain_http)
-    return lambda: walk(fits.open(Readable(obstore.open_reader(store, key, buffer_size=BLOCK_64K))))
-
-
-class Readable:
-    """An obstore reader with the methods astropy asks a file for."""
-
-    mode = "rb"
-    closed = False
-
-    def __init__(self, reader: Any) -> None:
-        self.seek, self.tell, self._read = reader.seek, reader.tell, reader.read
-
-    def read(self, size: int = -1) -> bytes:
-        return bytes(self._read(size) if size >= 0 else self._read())
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closed = True
+CONTENDERS.update({name: through_astropy(opener) for name, opener in OPENERS.items()})
 
 
 def walk(hdus: Iterable[Any]) -> int:

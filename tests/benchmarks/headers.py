@@ -1,7 +1,7 @@
 """Time reading the headers of a 45 GB cube, beside the peers, on one server in one run.
 
     make bench                                       # everything, then a table
-    python tests/benchmarks/headers.py --runs 9 --contenders 'astro-cloud*,rustfits*'
+    python -m tests.benchmarks.headers --runs 9 --contenders 'astro-cloud*,rustfits*'
 
 Every contender runs in a process of its own, all in turn, `--runs` times; imports, and finding
 credentials, are not in the wall time. Requests, round trips (the longest chain of requests one after
@@ -24,9 +24,10 @@ from typing import Any
 
 from astro_cloud.testing import ObjectServer
 from astro_cloud.testing.tess_cube import write_tess_cube
+from tests.benchmarks.processes import ROOT
 
 BUCKET, KEY = "stpubdata", "tess/public/mast/tess-s0022-4-4-cube.fits"
-CONTENDERS = Path(__file__).with_name("contenders.py")
+CONTENDERS = [sys.executable, "-m", "tests.benchmarks.contenders"]
 TITLES = ("contender", "wall s", "min", "max", "x floor", "CPU s", "peak MiB", "requests", "trips", "bytes")
 
 
@@ -56,7 +57,7 @@ def arguments() -> argparse.Namespace:
 
 def chosen(patterns: str) -> list[str]:
     """List the contenders whose names match."""
-    listed = subprocess.run([sys.executable, str(CONTENDERS)], capture_output=True, text=True, check=True)
+    listed = subprocess.run(CONTENDERS, cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = patterns.split(",")
     return [name for name in listed.stdout.splitlines() if any(fnmatch.fnmatch(name, p) for p in wanted)]
 
@@ -76,7 +77,7 @@ def run(server: ObjectServer, name: str) -> dict[str, Any]:
     job = {"http": server.url_for(BUCKET, KEY), "s3": f"s3://{BUCKET}/{KEY}", "endpoint": server.url}
     environ = {**os.environ, **server.environ}
     done = subprocess.run(
-        [sys.executable, str(CONTENDERS), name, json.dumps(job)], env=environ, capture_output=True, text=True
+        [*CONTENDERS, name, json.dumps(job)], cwd=ROOT, env=environ, capture_output=True, text=True
     )
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1][:100]}

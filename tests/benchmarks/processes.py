@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +36,23 @@ def rounds(names: Iterable[str], runs: int, run: Callable[[str], list[float] | s
     return results
 
 
-def alone(module: str, arguments: list[str], *, timeout: float | None = None) -> list[float] | str:
-    """Run a contender once; returns the figures it prints, or the end of what it says when it fails."""
+def alone(
+    module: str,
+    arguments: list[str],
+    *,
+    timeout: float | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> list[float] | str:
+    """Run a contender once; returns the figures it prints, or the end of what it says when it fails.
+
+    ``environ`` is set beside the variables that this process has.
+    """
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    variables = {**os.environ, **(environ or {})}
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=timeout
+        )
     except subprocess.TimeoutExpired:
         return f"not done after {timeout:g} s"
     if done.returncode:
