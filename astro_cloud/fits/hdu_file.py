@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -62,12 +63,26 @@ class HDUFile(RemoteFile):
             "closes": closes,
         }
         self._proven = known is None
+        self._led_to: int | None = None
         self._streamed = isinstance(source, Inflated)
         predict = predict and not self._streamed
         self._kept = _Kept(self)
         self._chain = Chain(self._kept, predict=predict, takes_second_file=True, first=FIRST)
         self._known = known
         self._headers: list[FITSHeader] = []
+
+    def lead_to(self, header: FITSHeader) -> None:
+        """Have the next seek lead to a header.
+
+        astropy seeks to where the HDU before it ends; it takes that from an HDU that may have been written to
+        another file meanwhile, where it ends elsewhere.
+        """
+        self._led_to = header.offset
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Change the position as `RemoteFile` does."""
+        led_to, self._led_to = self._led_to, None
+        return super().seek(offset, whence) if led_to is None else super().seek(led_to)
 
     def own(self, closes: Closeable | None) -> None:
         """Close something with the file, from now on."""

@@ -318,6 +318,8 @@ class HDUList(fits.HDUList):
             if header is None:
                 self._read_all = True
                 return False
+            if index:
+                file.lead_to(header)
             try:
                 super()._read_next_hdu()
             except (AstroCloudError, fits.VerifyError):

@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +112,13 @@ def test_pixels_that_were_replaced_are_those_of_a_section(exposure: str) -> None
         hdus[1].data = np.zeros((3, 3), "f4")
         assert hdus[1].section.shape == (3, 3)
         assert hdus[2].section[0, 0] == 1
+
+
+def test_an_hdu_that_was_written_elsewhere_leads_nobody_astray(exposure: str, tmp_path: Path) -> None:
+    """The HDUs behind one that was appended to another list, and written, are still found."""
+    with cloud_fits.open(exposure, predict=False) as hdus:
+        copy = fits.HDUList([fits.PrimaryHDU()])
+        copy.append(hdus[1])
+        copy.writeto(tmp_path / "copy.fits")
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "E0", "E1", "E2"]
+        assert [hdus[n].section[3, 3] for n in (1, 2, 3)] == [0, 1, 2]
