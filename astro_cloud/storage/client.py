@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from requests import Session
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -22,16 +22,16 @@ from astro_cloud.storage.location import Location
 from astro_cloud.storage.object_info import CommonPrefix, ObjectInfo
 from astro_cloud.storage.pin import Pin
 from astro_cloud.storage.pinned import PinnedObject
-from astro_cloud.storage.progress import ProgressOption, progress_of
 from astro_cloud.storage.resources import Resources
 from astro_cloud.storage.route import Route
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.stat_read import StatRead
-from astro_cloud.storage.stop import Stop
-from astro_cloud.storage.upload_order import Order
-from astro_cloud.storage.upload_source import opened
-from astro_cloud.storage.uploads import Wanted, carry_out
 from astro_cloud.storage.usage import Usage
+
+if TYPE_CHECKING:
+    from astro_cloud.storage.progress import ProgressOption
+    from astro_cloud.storage.stop import Stop
+    from astro_cloud.storage.uploads import Wanted
 
 __all__ = ["Client"]
 
@@ -248,6 +248,8 @@ class Client:
         """
         options: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "content_type": content_type}
         access: dict[str, Any] = {"auth": auth, "request_payer": request_payer}
+        from astro_cloud.storage.uploads import Wanted  # a program that only reads loads none of it
+
         wanted = Wanted.of(checksum, part_size, workers, self.settings.concurrency)
         return self._upload(source, location, wanted, progress, **access, **options)
 
@@ -264,6 +266,11 @@ class Client:
         **options: Any,
     ) -> ObjectInfo:
         """Upload as `upload` does, until `stop` is set; takes the options of `Order.of`."""
+        from astro_cloud.storage.progress import progress_of
+        from astro_cloud.storage.upload_order import Order
+        from astro_cloud.storage.upload_source import opened
+        from astro_cloud.storage.uploads import carry_out
+
         location = Location.parse(location, self.settings)
         order = Order.of(
             self._resources,
