@@ -51,7 +51,7 @@ _OF_FSSPEC = {"asynchronous", "loop", "use_listings_cache", "listings_expiry_tim
 _OF_OTHER_FILES = {"block_size", "default_block_size", "cache_type", "default_cache_type", "cache_options"}
 
 
-class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]
+class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """Reads objects of one scheme; nothing can be written.
 
     Parameters

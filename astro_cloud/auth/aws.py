@@ -166,7 +166,7 @@ class AWSAuth(AuthBase):
             chunks = SignedChunks(
                 request.body, length, key=key, amz_date=amz_date, scope=scope, seed=signature
             )
-            request.body = chunks  # type: ignore[assignment]
+            request.body = chunks  # type: ignore[assignment]  # requests sends any iterable
         return request
 
     def presign(self, url: str, expires: int = 3600, *, method: str = "GET") -> str:

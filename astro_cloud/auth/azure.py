@@ -39,6 +39,7 @@ __all__ = ["AzureAuth"]
 
 _LONGEST = 100 * 365 * 24 * 3600
 _SUFFIX_RANGE = re.compile(r"\s*bytes\s*=\s*-", re.IGNORECASE)
+# A text to split: of thirty names as many lines would be made.
 _SAS_PARAMETERS = frozenset(
     "sv ss srt sr sp st se sip spr si sig sdd ses skoid sktid skt ske sks skv skdutid saoid suoid scid "  # noqa: SIM905
     "sduoid srh srq rscc rscd rsce rscl rsct".split()

@@ -315,6 +315,7 @@ def same_service(url: str, other: str) -> bool:
         return False
     if here.provider == "aws" and _partition_of(host_of(url)) != _partition_of(host_of(other)):
         return False
+    # Both have an origin, as their hosts are known.
     return _origin(other).scheme == "https" or _origin(url).scheme == "http"  # type: ignore[union-attr]
 
 

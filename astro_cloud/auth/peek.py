@@ -37,7 +37,7 @@ def release(response: Response) -> None:
     """Give a response's connection back: read the body if it is no longer than an error's, else close."""
     if len(_peeked(response)) < ERROR_BODY_LIMIT:
         with suppress(RequestException):
-            response.content  # noqa: B018
+            response.content  # noqa: B018 - to ask for it reads it
     response.close()
 
 
@@ -102,6 +102,7 @@ class _Wire(io.RawIOBase):
             self._held = bytes(held)
         return b"" if self.closed else self._held
 
+    # io has any buffer come in; what is read into here has a length.
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         held = self._held or b""
         data, self._held = held[: len(buffer)], held[len(buffer) :]

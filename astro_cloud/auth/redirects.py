@@ -283,7 +283,7 @@ def _copy_to_send(response: Response, url: str) -> PreparedRequest:
     copy.url, copy.headers = url, CaseInsensitiveDict(request.headers)
     jar = getattr(copy, "_cookies", None)
     if jar is not None:
-        extract_cookies_to_jar(jar, request, response.raw)  # type: ignore[no-untyped-call]
+        extract_cookies_to_jar(jar, request, response.raw)  # type: ignore[no-untyped-call]  # by requests
     if jar or url != request.url:
         copy.headers.pop("Cookie", None)
         copy.prepare_cookies(jar or {})

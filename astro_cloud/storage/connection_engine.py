@@ -1,8 +1,9 @@
 """Requests over connections of our own, kept open, with nothing in between.
 
 A session's adapter spends three times as long on a small read as the read itself takes, and half of what
-`http.client` takes goes into writing and parsing heads. So heads are handled here; bodies, whole and
-chunked, are still `http.client`'s. Proxies, and requests that hooks listen to, are left to a session.
+`http.client` takes goes into writing and parsing heads. So requests are written by `sending` and heads of
+answers read here; their bodies, whole and chunked, are still `http.client`'s. Proxies, and requests that
+hooks listen to, are left to a session.
 
 Reference: RFC 9112 (HTTP/1.1).
 """
@@ -14,16 +15,13 @@ import os
 import re
 import socket
 import ssl
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
-from string import punctuation
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 from requests import PreparedRequest
@@ -33,28 +31,18 @@ from urllib3.util import wait_for_read
 from astro_cloud.forking import restart_after_fork
 from astro_cloud.storage.answers import Answer
 from astro_cloud.storage.engine import OpenAnswer
+from astro_cloud.storage.sending import head_of, send_request, wait_while_sending
 from astro_cloud.storage.settings import Settings
 from astro_cloud.storage.stop import Stop
-
-try:
-    import fcntl
-    import termios
-
-    _UNSENT: int | None = termios.TIOCOUTQ
-except ImportError:  # Windows
-    _UNSENT = None
 
 __all__ = ["ConnectionEngine"]
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?\r?\n")
-_NOT_OF_A_TARGET = re.compile(r"[^!-~]")
 _LONGEST_LINE = 1 << 16
 _STEP = 1 << 16
 _MOST_FIELDS = 100
 _MOST_INTERIM = 10
 _MOMENT = 0.05
-_CHUNK = 1 << 18
-_INTERIM_START = b"HTTP/1.1 1"
 
 
 class ConnectionEngine:
@@ -97,14 +85,14 @@ class ConnectionEngine:
 
         A body is bytes or a file, which is sent from where it stands to its end.
         """
-        head = _head_of(request, self._host_field)
+        head = head_of(request, self._host_field)
         wire = self._kept() or self._new(stop)
         try:
             if stop is not None:
                 stop.watch(wire)
-            cut = _sent(wire, head, request.body)
+            cut = send_request(wire, head, request.body)
             if request.body is not None and cut is None:
-                _wait_while_sending(wire, self._settings.read_timeout)
+                wait_while_sending(wire, self._settings.read_timeout)
             response = self._answer(wire, request.method, cut)
         except BaseException:
             if stop is not None:
@@ -213,7 +201,7 @@ class _Response(http.client.HTTPResponse):
                 break
         else:
             raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
-        self.headers = self.msg = fields  # type: ignore[assignment]
+        self.headers = self.msg = fields  # type: ignore[assignment]  # not `email`'s
         self.version = 10 + minor
         self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
@@ -237,12 +225,12 @@ class _Response(http.client.HTTPResponse):
         if self.length is not None:
             self.length -= came
         if not came or self.length == 0:
-            self._close_conn()  # type: ignore[attr-defined]
+            self._close_conn()  # type: ignore[attr-defined]  # its types leave out what is private
         return came
 
     def _has_no_body(self) -> bool:
         empty = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, HTTPStatus.SWITCHING_PROTOCOLS)
-        return self.status in empty or self._method == "HEAD"  # type: ignore[attr-defined]
+        return self.status in empty or self._method == "HEAD"  # type: ignore[attr-defined]  # private
 
     def _status_line(self) -> tuple[int, int]:
         line = self._line()
@@ -304,7 +292,8 @@ class _ConnectionAnswer(OpenAnswer):
     def head(self) -> Answer:
         response = self._response
         body = b"" if response.status in (200, 206) else self.start_of_error()
-        return Answer(response.status, response.headers, self._url, body)  # type: ignore[arg-type]
+        headers = cast(_Fields, response.headers)  # `begin` put them there
+        return Answer(response.status, headers, self._url, body)
 
     def read(self, size: int) -> bytes:
         return self._response.read1(size)[:size]  # a chunk of a negative length is read unbounded
@@ -338,97 +327,6 @@ def _close_all(wires: deque[socket.socket]) -> None:
     with suppress(IndexError):
         while True:
             wires.pop().close()
-
-
-def _head_of(request: PreparedRequest, host: str) -> bytes:
-    """Write the head of a request (RFC 9112, sections 3 and 5); one with a body says its length.
-
-    Raises
-    ------
-    requests.exceptions.InvalidHeader
-        If a field would be more than one line, or is not Latin-1.
-    """
-    target = request.path_url
-    if _NOT_OF_A_TARGET.search(target):  # a redirect may lead to what nobody encoded
-        target = quote(target, safe=punctuation)
-    lines = [f"{request.method} {target} HTTP/1.1"]
-    if "Host" not in request.headers:
-        lines.append(f"Host: {host}")
-    lines += [f"{_text(name)}: {_text(value)}" for name, value in request.headers.items()]
-    try:
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise requests.exceptions.InvalidHeader(f"a header is not Latin-1: {error.reason}") from None
-    if not head.count(b"\n") == head.count(b"\r") == len(lines) + 1:
-        raise requests.exceptions.InvalidHeader("a header holds a line break")
-    return head
-
-
-def _sent(wire: socket.socket, head: bytes, body: Any) -> OSError | None:
-    """Send a request, or as much as the server wants: it may answer sooner (RFC 9112, section 9.5).
-
-    Returns
-    -------
-    OSError or None
-        Why not all of it was sent; there may be an answer nevertheless.
-    """
-    try:
-        wire.sendall(head)
-    except OSError as error:
-        return error
-    for chunk in _chunks(body):
-        if _is_answered(wire):
-            return ConnectionResetError("the server did not wait for the whole body")
-        try:
-            left = memoryview(chunk)
-            while left:  # not sendall, whose timeout is for all of it
-                left = left[wire.send(left) :]
-        except OSError as error:
-            return error
-    return None
-
-
-def _is_answered(wire: socket.socket) -> bool:
-    """Tell whether there is a final answer already, or an end; over TLS nobody can see that."""
-    if isinstance(wire, ssl.SSLSocket) or not wait_for_read(wire, timeout=0.0):
-        return False
-    start = wire.recv(len(_INTERIM_START), socket.MSG_PEEK)
-    return not start.startswith(_INTERIM_START)
-
-
-def _wait_while_sending(wire: socket.socket, timeout: float) -> None:
-    """Wait for an answer as long as the system still has bytes of ours to send, and sends them."""
-    left = _unsent(wire)
-    while left and not wait_for_read(wire, timeout=timeout):
-        before, left = left, _unsent(wire)
-        if left >= before:
-            return
-
-
-def _unsent(wire: socket.socket) -> int:
-    """Return the bytes that the other side has not taken yet; 0 where the system does not tell."""
-    if _UNSENT is None:
-        return 0
-    try:
-        return int.from_bytes(fcntl.ioctl(wire.fileno(), _UNSENT, bytes(4)), sys.byteorder)
-    except OSError:
-        return 0
-
-
-def _chunks(body: Any) -> Iterator[bytes | memoryview]:
-    """Cut a body, which is a file or bytes."""
-    if body is None:
-        return
-    if hasattr(body, "read"):
-        yield from iter(lambda: body.read(_CHUNK), b"")
-        return
-    whole = memoryview(body.encode() if isinstance(body, str) else body)
-    for start in range(0, len(whole), _CHUNK):
-        yield whole[start : start + _CHUNK]
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _is_dropped(wire: socket.socket) -> bool:

@@ -15,13 +15,13 @@ __all__ = ["Attempt", "explain"]
 _EXPIRED = "the credentials have expired: get new ones"
 _LACKING = "these credentials lack permission to read it"
 _NOT_TO_WRITE = "these credentials lack permission to write it"
-_WRONG_SECRET = "the signature is not the one it computes: the secret key is probably wrong"  # noqa: S105
+_WRONG_KEY = "the signature is not the one it computes: the secret key is probably wrong"
 _CLOCK_TOLERANCE = timedelta(minutes=15)
 
 _SAYS = {
     # S3, and the stores that speak its language; Google's XML API uses most of these too
     "InvalidAccessKeyId": "it does not know the access key: are these credentials for this server?",
-    "SignatureDoesNotMatch": _WRONG_SECRET,
+    "SignatureDoesNotMatch": _WRONG_KEY,
     "InvalidToken": "the session token does not belong to the access key: get all three credentials anew",
     **dict.fromkeys(EXPIRED_CODES, f"{_EXPIRED}, as with aws sso login"),
     "RequestTimeTooSkewed": "this machine's clock is more than 15 minutes wrong",

@@ -98,6 +98,7 @@ def download(
     """
     wish = Wish(checksum)
     with ExitStack() as stack:
+        # What is no file object is a path, though mypy cannot tell.
         file: Any = path if is_file_object(path) else open_stream(path)  # type: ignore[arg-type]
         if file is None:
             check_target(target := target_of(path))  # type: ignore[arg-type]

@@ -309,8 +309,9 @@ class RemoteFile(io.RawIOBase):
         super().close()  # first: whoever is reading is to see it, once what he waits for is forgotten
         if not was_closed and hasattr(self, "_cache"):  # closed by the destructor of a half made file
             self._cache.close()
-            if getattr(self, "_closes", None) is not None:
-                self._closes.close()  # type: ignore[union-attr]
+            closes = getattr(self, "_closes", None)
+            if closes is not None:
+                closes.close()
 
     def _bytes(self, start: int, length: int) -> bytes:
         length = self._clipped(start, length)

@@ -97,7 +97,7 @@ class SessionEngine:
         except urllib3.exceptions.ProtocolError as error:
             raise requests.ConnectionError(error) from None
         if "Set-Cookie" in raw.headers:
-            extract_cookies_to_jar(self._session.cookies, request, raw)  # type: ignore[no-untyped-call]
+            extract_cookies_to_jar(self._session.cookies, request, raw)  # type: ignore[no-untyped-call]  # by requests
         return _SessionAnswer(raw.status, raw.headers, request.url or "", raw, None, stop)
 
     def _urlopen(self, request: PreparedRequest, adapter: HTTPAdapter) -> urllib3.BaseHTTPResponse:
@@ -106,7 +106,7 @@ class SessionEngine:
         if pool is None:
             verify, cert = self._options["verify"], self._options["cert"]
             found = adapter.get_connection_with_tls_context(request, verify, cert=cert)
-            adapter.cert_verify(found, request.url, verify, cert)  # type: ignore[no-untyped-call]
+            adapter.cert_verify(found, request.url, verify, cert)  # type: ignore[no-untyped-call]  # by requests
             pool = self._pools[adapter] = cast(urllib3.HTTPConnectionPool, found)
         return pool.urlopen(
             request.method or "GET",

@@ -22,7 +22,7 @@ def _utcnow() -> datetime:
 
 def _full_jitter(low: float, high: float) -> float:
     # random.uniform itself is bound to one generator, which a pickle would copy: workers in step
-    return random.uniform(low, high)  # noqa: S311
+    return random.uniform(low, high)  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

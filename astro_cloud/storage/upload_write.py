@@ -109,7 +109,7 @@ class Write(Exchange[Reply]):
         body = call.body() if call.body is not None else None
         if body is not None or call.method in ("PUT", "POST"):
             request.headers["Content-Length"] = str(len(body or b""))
-        request.body = body  # type: ignore[assignment]
+        request.body = body  # type: ignore[assignment]  # requests sends any file
         if isinstance(body, Body) and (request.url or "").startswith("https:"):
             self._leave_unsigned(request)
 

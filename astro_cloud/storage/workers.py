@@ -84,7 +84,7 @@ class Batch(Generic[_T]):
             raise
         if self._error is not None:
             raise self._error
-        return self._results  # type: ignore[return-value]
+        return self._results  # type: ignore[return-value]  # none is missing now
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end, but no longer than `seconds`; tell whether it has come."""

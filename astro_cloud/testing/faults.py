@@ -77,8 +77,11 @@ class Fault:
         The request is carried out: after a PUT with ``Fault.reset(None)`` the object is there, and only the
         answer that would say so is lost.
         """
-        changes = {"stop_after": after or 0, "send_head": after is not None, "ending": Ending.RESET}
-        return cls(f"reset({after})", lambda request, serve: replace(serve(), **changes))  # type: ignore[arg-type]
+        stop, head = after or 0, after is not None
+        return cls(
+            f"reset({after})",
+            lambda request, serve: replace(serve(), stop_after=stop, send_head=head, ending=Ending.RESET),
+        )
 
     @classmethod
     def stall(cls, after: int) -> Fault:

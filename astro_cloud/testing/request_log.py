@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import insort
 from dataclasses import dataclass
+from operator import attrgetter
 
 from astro_cloud.testing.http_request import Headers, masked_target
 
@@ -128,9 +130,9 @@ class Recorder:
             self._arriving += 1
 
     def add(self, record: RequestRecord, *, announced: bool) -> None:
-        """Append a record."""
+        """Put a record in its place: the thread of a later answer may have come first."""
         with self._changed:
-            self._records.append(record)
+            insort(self._records, record, key=attrgetter("t_end"))
             self._arriving -= announced
             self._changed.notify_all()
 

@@ -280,7 +280,7 @@ def _date(headers: Headers, authorization: Authorization, now: float) -> str:
         match = _AMZ_DATE.fullmatch(amz_date)
         if match is None:
             raise ValueError(amz_date)
-        sent = datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
+        sent = datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
     except ValueError:
         raise refuse(403, "AccessDenied", "AWS authentication requires a valid x-amz-date header") from None
     if abs(sent.timestamp() - now) > MAX_SKEW:

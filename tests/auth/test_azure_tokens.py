@@ -137,7 +137,7 @@ def test_the_default_credential_is_azure_identitys(monkeypatch: pytest.MonkeyPat
         bearer.sign(prepared())
     made: list[Credential] = []
     module = types.ModuleType("azure.identity")
-    module.DefaultAzureCredential = lambda: made.append(Credential(seconds=0)) or made[-1]  # type: ignore[attr-defined]
+    module.DefaultAzureCredential = lambda: made.append(Credential(seconds=0)) or made[-1]
     monkeypatch.setitem(sys.modules, "azure", types.ModuleType("azure"))
     monkeypatch.setitem(sys.modules, "azure.identity", module)
     for signer in (bearer, bearer, pickle.loads(pickle.dumps(bearer))):

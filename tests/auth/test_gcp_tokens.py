@@ -147,11 +147,11 @@ class Unscoped(Tokens):
 
     def with_scopes(self, scopes: list[str]) -> Tokens:
         scoped = Tokens()
-        scoped.scopes = scopes  # type: ignore[attr-defined]
+        scoped.scopes = scopes
         return scoped
 
 
 def test_credentials_without_a_scope_get_one() -> None:
     """Without, Google would give a token that opens nothing."""
     auth = GCPAuth(credentials=Unscoped())
-    assert auth._given.scopes == ["https://www.googleapis.com/auth/devstorage.read_only"]  # type: ignore[union-attr]
+    assert auth._given.scopes == ["https://www.googleapis.com/auth/devstorage.read_only"]

@@ -109,7 +109,7 @@ def test_a_refusal_that_breaks_off_fails_as_it_would() -> None:
     answer = _answered(io.BytesIO(b"<Error><Code>"), 100)
     beginning(answer)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        answer.content  # noqa: B018
+        answer.content  # noqa: B018 - to ask for it reads it
 
 
 def test_a_broken_encoding_teaches_nothing() -> None:
@@ -118,7 +118,7 @@ def test_a_broken_encoding_teaches_nothing() -> None:
         answer = ask(server, stream=True)
         assert answer.status_code == 403
         with pytest.raises(requests.exceptions.ContentDecodingError):
-            answer.content  # noqa: B018
+            answer.content  # noqa: B018 - to ask for it reads it
 
 
 def test_a_head_has_no_body() -> None:
@@ -252,6 +252,7 @@ def test_a_timeout_in_a_refusal_is_a_timeout() -> None:
     """Whoever reads a refusal that stalls gets what came in, and then the timeout, as without an auth."""
     for signer in (None, auth()):
         got: list[bytes] = []
+        # Called within the turn.
         streamed = error_of_stalling(lambda answer: got.extend(answer.iter_content(5)), signer)  # noqa: B023
         assert got == [b"01234", b"56789"]
         for error in (streamed, error_of_stalling(lambda answer: answer.content, signer)):

@@ -8,31 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from astro_cloud.cli import main
 from astro_cloud.storage import Settings
 from astro_cloud.testing import ObjectServer
+from tests.cli.commands import run
 from tests.fits.sources import extension, primary
 
 
 @pytest.fixture
-def server(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
-    """A server with a good file, a broken one and one that is no FITS, found by the environment."""
+def server(found_server: ObjectServer) -> ObjectServer:
+    """A server with a good file, a broken one and one that is no FITS."""
     table = extension("BINTABLE", "TFIELDS =                    3", "EXTNAME = 'EVENTS'", naxis=(16, 1000))
     image = extension("IMAGE", "EXTNAME = 'SCI'", "EXTVER  =                    2", naxis=(3, 5), bitpix=16)
     good = primary("OBJECT  = 'M\x1b[31m31'") + image + bytes(2880) + table + bytes(17_280)
-    object_server.put("sky", "good.fits", good)
-    object_server.put("sky", "short.fits", good[:-5000])
-    object_server.put("sky", "page.fits", b"<html>")
-    for name, value in object_server.environ.items():
-        monkeypatch.setenv(name, value)
-    return object_server
-
-
-def run(*arguments: str) -> Result:
-    """Run ``astro-cloud`` with arguments."""
-    return CliRunner().invoke(main, arguments)
+    found_server.put("sky", "good.fits", good)
+    found_server.put("sky", "short.fits", good[:-5000])
+    found_server.put("sky", "page.fits", b"<html>")
+    return found_server
 
 
 def test_headers_prints_a_table(server: ObjectServer) -> None:

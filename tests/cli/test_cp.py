@@ -5,32 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import termios
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from astro_cloud.cli import main
 from astro_cloud.testing import Answer, Fault, ObjectServer
+from tests.cli.commands import ASTRO_CLOUD, run
 from tests.storage.downloads import LONG, names_in, saying
 from tests.storage.reading import DATA
 
-ASTRO_CLOUD = [sys.executable, "-c", "from astro_cloud.cli import main; main()"]
-
 
 @pytest.fixture
-def server(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
-    """A server with a few objects, found by the environment."""
+def server(found_server: ObjectServer) -> ObjectServer:
+    """A server with a few objects."""
     for key in ("night/1.fits", "night/deep/2.fits", "night/log [1].txt", "readme"):
-        object_server.put("sky", key, DATA)
-    object_server.put("void", "gone", b"")
-    object_server.path("void", "gone").unlink()
-    for name, value in object_server.environ.items():
-        monkeypatch.setenv(name, value)
-    return object_server
+        found_server.put("sky", key, DATA)
+    found_server.put("void", "gone", b"")
+    found_server.path("void", "gone").unlink()
+    return found_server
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def cp(*arguments: str, standard_input: bytes = b"") -> Result:
     """Run ``astro-cloud cp``."""
-    return CliRunner().invoke(main, ["cp", *arguments], input=standard_input)
+    return run("cp", *arguments, standard_input=standard_input)
 
 
 def well(*arguments: str, **options: Any) -> str:

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from astro_cloud.cli import main
 from astro_cloud.storage import Client
 from astro_cloud.storage.glob import Glob
 from astro_cloud.testing import Fault, ObjectServer
+from tests.cli.commands import ASTRO_CLOUD, run
 
 DATA = bytes(range(256)) * 400
 
 
 @pytest.fixture
-def server(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
-    """A server with a few objects, found by the environment."""
+def server(found_server: ObjectServer) -> ObjectServer:
+    """A server with a few objects."""
     for key in ("night/a b.fits", "night/2.fits", "night/deep/3.fits", "readme"):
-        object_server.put("sky", key, DATA)
-    object_server.put("void", "gone", b"")
-    object_server.path("void", "gone").unlink()
-    for name, value in object_server.environ.items():
-        monkeypatch.setenv(name, value)
-    return object_server
-
-
-def run(*arguments: str) -> Result:
-    """Run ``astro-cloud`` with arguments."""
-    return CliRunner().invoke(main, arguments)
+        found_server.put("sky", key, DATA)
+    found_server.put("void", "gone", b"")
+    found_server.path("void", "gone").unlink()
+    return found_server
 
 
 def listed(*arguments: str) -> list[str]:
@@ -174,7 +165,7 @@ def test_cat_tells_what_is_wrong(server: ObjectServer) -> None:
 
 def test_cat_ends_quietly_when_its_reader_does(server: ObjectServer) -> None:
     """``cat | head`` leaves no complaint."""
-    command = [sys.executable, "-c", "from astro_cloud.cli import main; main()", "cat", "s3://sky/readme"]
+    command = [*ASTRO_CLOUD, "cat", "s3://sky/readme"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
+
+import pytest
 
 from astro_cloud.auth.aws import AWSAuth
 from astro_cloud.auth.azure import AzureAuth
@@ -17,7 +20,7 @@ from tests.servers.fake_gcs import RunningFakeGCS
 from tests.servers.process import RunningServer
 from tests.servers.signed import ask
 
-__all__ = ["Store", "of_azurite", "of_fake_gcs", "of_object_server", "of_s3", "of_web_server"]
+__all__ = ["Store", "named_server", "of_azurite", "of_fake_gcs", "of_object_server", "of_s3", "of_web_server"]
 
 BUCKET = "contract"
 
@@ -52,6 +55,16 @@ class Store:
     def location(self, key: str) -> str:
         """Return the location of a key."""
         return self.root + (quote(key) if self.quotes else key)
+
+
+@contextmanager
+def named_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Give the server that the parameter of a module's fixture names, by the name of its own fixture."""
+    if request.param == "object_server":  # the fixture of that name is for one test
+        with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
+            yield server
+    else:
+        yield request.getfixturevalue(request.param)
 
 
 def of_s3(server: RunningServer, bucket: str = BUCKET) -> Store:

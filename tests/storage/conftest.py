@@ -1,4 +1,4 @@
-"""Servers with one object, and clients that never wait."""
+"""Servers with one object or none, and clients that never wait."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ def other_sky(tmp_path: Path) -> Iterator[ObjectServer]:
     with ObjectServer(root, public=[BUCKET]) as server:
         server.put(BUCKET, KEY, DATA)
         yield server
+
+
+@pytest.fixture
+def attic(object_server: ObjectServer) -> ObjectServer:
+    """A server with an empty bucket, that takes small parts."""
+    object_server.min_part_size = 1
+    (object_server.root / BUCKET).mkdir()
+    return object_server
 
 
 @pytest.fixture

@@ -112,6 +112,12 @@ class FileMachine(RuleBasedStateMachine):
 
     @rule(start=st.integers(0, len(TEXT) - 1), length=st.integers(1, 70_000))
     def keep(self, start: int, length: int) -> None:
+        """What is read stays right, there and by all rules to come, whatever was held or on its way.
+
+        Whether the bytes are held cannot be asked here: `keep` fills only gaps, and where a `prefetch` has
+        some of the bytes on their way, `is_held` is false until a read waited for them. That bytes in a gap
+        are held, and not asked for, is shown in `test_remote_file`.
+        """
         data = TEXT[start : start + length]
         self.file.keep(start, data)
         assert self.file.pread(start, len(data)) == data

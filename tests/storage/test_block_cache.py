@@ -197,7 +197,7 @@ def test_an_interrupt_before_the_turn_of_a_read_gives_its_room_back() -> None:
             raise interrupt
         return result()
 
-    batch.reading.result = interrupted  # type: ignore[method-assign]
+    batch.reading.result = interrupted
     with pytest.raises(KeyboardInterrupt):
         read(cache, 0, 3 * BLOCK)
     assert cache.held == BLOCK

@@ -376,7 +376,7 @@ def test_the_connect_timeout_does_not_bound_answers(make_client: MakeClient) -> 
         engine = engine_of(server, connect_timeout=0.5, read_timeout=77)
         with engine.send(ask(server.url)) as answer:
             asked.set()
-            assert answer._wire.gettimeout() == 77  # type: ignore[attr-defined]
+            assert answer._wire.gettimeout() == 77
         engine.close()
 
 

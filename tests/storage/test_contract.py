@@ -12,7 +12,6 @@ import pytest
 from astro_cloud import download
 from astro_cloud.exceptions import ObjectChangedError, ObjectNotFoundError
 from astro_cloud.storage import Client, Settings
-from astro_cloud.testing import ObjectServer
 from tests.servers import stores
 from tests.servers.stores import Store
 from tests.storage.downloads import LONG
@@ -34,11 +33,9 @@ MAKERS: dict[str, Callable[..., Store]] = {
 @pytest.fixture(scope="module", params=["object_server", *MAKERS])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Each server, with one object, an empty one, and one with an odd name."""
-    if request.param == "object_server":
-        with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
-            yield filled(stores.of_object_server(server))
-    else:
-        yield filled(MAKERS[request.param](request.getfixturevalue(request.param)))
+    make = MAKERS.get(request.param, stores.of_object_server)
+    with stores.named_server(request, tmp_path_factory) as server:
+        yield filled(make(server))
 
 
 def filled(store: Store) -> Store:

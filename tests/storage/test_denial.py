@@ -81,7 +81,7 @@ def test_who_asks_google_is_told_whom_to_charge() -> None:
 )
 def test_who_read_anonymously_is_told_where_credentials_are_looked_for(provider: str, variable: str) -> None:
     """Each provider has places of its own."""
-    error = explained(Refusal(403, "AccessDenied"), ANONYMOUS._replace(provider=provider))  # type: ignore[arg-type]
+    error = explained(Refusal(403, "AccessDenied"), ANONYMOUS._replace(provider=provider))
     assert "anonymously" in str(error)
     assert variable in str(error)
 

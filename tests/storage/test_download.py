@@ -492,12 +492,12 @@ class TestTargets:
     def test_a_text_file(self, client: Client, folder: Path) -> None:
         """Bytes cannot be written to it."""
         with (folder / "t").open("w") as file, pytest.raises(TypeError, match="takes text"):
-            download(LOCATION, file, client=client)  # type: ignore[arg-type]
+            download(LOCATION, file, client=client)
 
     def test_a_path_that_can_be_written_to(self, client: Client, folder: Path) -> None:
         """What is a path is a path, whatever else it can do."""
 
-        class Writable(type(folder)):  # type: ignore[misc]
+        class Writable(type(folder)):
             def write(self, data: bytes) -> int:
                 raise AssertionError
 
@@ -613,7 +613,7 @@ class TestStreams:
                 return min(len(data), 7777)
 
         file = Slow()
-        download(LOCATION, file, client=client)  # type: ignore[arg-type]
+        download(LOCATION, file, client=client)
         assert file.taken == DATA
 
     def test_it_is_checked(self, long_sky: ObjectServer, client: Client) -> None:

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from astro_cloud.storage.journal import Span, parse_journal
 from astro_cloud.storage.plan import PART
 from astro_cloud.testing import ObjectServer
 from tests.storage.downloads import LONG, names_in
+from tests.storage.programs import running
 from tests.storage.reading import BUCKET
 
 WORKERS = 4
@@ -51,20 +51,8 @@ def slow_sky(object_server: ObjectServer) -> ObjectServer:
     return object_server
 
 
-@contextmanager
-def _downloading(server: ObjectServer, target: Path) -> Iterator[subprocess.Popen[str]]:
-    arguments = [server.url_for(BUCKET, "long.fits"), str(target), str(WORKERS)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", DOWNLOADER, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def _downloading(server: ObjectServer, target: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running(DOWNLOADER, server.url_for(BUCKET, "long.fits"), str(target), str(WORKERS))
 
 
 def _wait_for(process: subprocess.Popen[str], more: int) -> bool:

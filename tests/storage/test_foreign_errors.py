@@ -24,7 +24,7 @@ NAME = "s3://sky/m31.fits"
 PASSING = [
     (foreign.ConnectTimeout("x"), TransferTimeoutError, "no connection within 5 s"),
     (foreign.ReadTimeout("x"), TransferTimeoutError, "nothing for 30 s"),
-    (urllib3.exceptions.ReadTimeoutError(None, "/", "x"), TransferTimeoutError, "nothing for 30 s"),  # type: ignore[arg-type]
+    (urllib3.exceptions.ReadTimeoutError(None, "/", "x"), TransferTimeoutError, "nothing for 30 s"),
     (TimeoutError("x"), TransferTimeoutError, "nothing for 30 s"),
     (foreign.ProxyError("x"), StorageError, "proxy"),
     (foreign.ConnectionError("x"), StorageError, "no connection"),

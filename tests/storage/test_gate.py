@@ -182,7 +182,7 @@ def test_a_storm_is_weathered(sky: ObjectServer, make_client: MakeClient) -> Non
         slow_down(entered)
         limits.append(gate.limit)
 
-    gate.slow_down = noted  # type: ignore[method-assign]
+    gate.slow_down = noted
     assert client.read_ranges(LOCATION, RANGES) == PARTS
     assert storm.complaints > 3
     assert min(limits) <= 4

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from astro_cloud.testing import ObjectServer
+from tests.storage.programs import SOON, interrupt, interrupts
 from tests.storage.raw_server import RawServer, raw_server, said
 from tests.storage.reading import BUCKET, KEY
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-
-SOON = 5.0
-"""Seconds: it takes less than one, where the machine has nothing else to do."""
+pytestmark = interrupts
 
 READER = """
 import sys, threading, time
@@ -44,38 +36,11 @@ except KeyboardInterrupt:
 """
 
 
-class Reader:
-    """A process that reads; interrupted once it is on its way."""
-
-    def __init__(self, url: str, count: int, length: int = 100, session: str = "") -> None:
-        arguments = [url, str(count), str(length), session]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", READER, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-
-    def interrupt_when(self, ready: Callable[[], bool]) -> tuple[str, float]:
-        """Return what it said, and how many seconds it took to end."""
-        process = self._process
-        with process:
-            try:
-                deadline = time.monotonic() + 60
-                while not ready():
-                    assert process.poll() is None, process.communicate()
-                    assert time.monotonic() < deadline
-                    time.sleep(0.005)
-                began = time.monotonic()
-                process.send_signal(signal.SIGINT)
-                said, wrong = process.communicate(timeout=60)
-                seconds = time.monotonic() - began
-            finally:
-                process.kill()
-        assert wrong == ""
-        assert process.returncode == 0
-        return said, seconds
+def interrupted(
+    url: str, count: int, ready: Callable[[], bool], *, length: int = 100, session: str = ""
+) -> tuple[str, float]:
+    """Interrupt a process that reads so many ranges; return what it said and the seconds it took to end."""
+    return interrupt(READER, url, str(count), str(length), session, ready=ready)
 
 
 def asked(server: RawServer) -> int:
@@ -90,8 +55,7 @@ def asked(server: RawServer) -> int:
 def test_while_a_server_says_nothing(count: int, beginning: bytes) -> None:
     """Connections that wait for an answer are shut down."""
     with raw_server([beginning], hold=True) as server:
-        reader = Reader(server.url, count)
-        answer, seconds = reader.interrupt_when(lambda: asked(server) == count)
+        answer, seconds = interrupted(server.url, count, lambda: asked(server) == count)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
 
@@ -99,8 +63,8 @@ def test_while_a_server_says_nothing(count: int, beginning: bytes) -> None:
 def test_while_there_is_no_handshake() -> None:
     """The same before there is a TLS connection."""
     with raw_server([], hold=True) as server:
-        reader = Reader(server.url.replace("http:", "https:"), 16)
-        answer, seconds = reader.interrupt_when(lambda: len(server.heads) == 16)
+        url = server.url.replace("http:", "https:")
+        answer, seconds = interrupted(url, 16, lambda: len(server.heads) == 16)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
 
@@ -112,8 +76,7 @@ def test_while_waiting_to_try_again(count: int, header: str) -> None:
     """A wait of minutes is not waited out."""
     busy = said("HTTP/1.1 500 Busy", "Content-Length: 0", header)
     with raw_server([busy] * 16, hold=True) as server:
-        reader = Reader(server.url, count)
-        answer, seconds = reader.interrupt_when(lambda: asked(server) == count)
+        answer, seconds = interrupted(server.url, count, lambda: asked(server) == count)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
 
@@ -122,8 +85,7 @@ def test_while_a_slow_server_is_slowing_us_down() -> None:
     """Who waits for a turn, as the server wants fewer at once, leaves too."""
     busy = said("HTTP/1.1 503 Slow Down", "Content-Length: 0")
     with raw_server([busy] * 16, [b""], hold=True) as server:
-        reader = Reader(server.url, 16)
-        answer, seconds = reader.interrupt_when(lambda: asked(server) >= 2)
+        answer, seconds = interrupted(server.url, 16, lambda: asked(server) >= 2)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
 
@@ -133,9 +95,9 @@ def test_while_bytes_come(object_server: ObjectServer) -> None:
     object_server.put(BUCKET, KEY, bytes(20 << 20))
     object_server.public.add(BUCKET)
     object_server.bandwidth = 100_000
-    accepted = object_server._running._connections  # type: ignore[union-attr]
-    reader = Reader(object_server.url_for(BUCKET, KEY), 16, 1 << 19)
-    answer, seconds = reader.interrupt_when(lambda: len(accepted) == 16)
+    accepted = object_server._running._connections
+    url = object_server.url_for(BUCKET, KEY)
+    answer, seconds = interrupted(url, 16, lambda: len(accepted) == 16, length=1 << 19)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
 
@@ -143,7 +105,6 @@ def test_while_bytes_come(object_server: ObjectServer) -> None:
 def test_through_a_session_the_process_ends() -> None:
     """Connections of a session are its own: threads that wait on them end with the process, which does."""
     with raw_server([b""], hold=True) as server:
-        reader = Reader(server.url, 4, session="session")
-        answer, seconds = reader.interrupt_when(lambda: asked(server) == 4)
+        answer, seconds = interrupted(server.url, 4, lambda: asked(server) == 4, session="session")
     assert answer.startswith("interrupted\n")
     assert seconds < SOON

@@ -39,7 +39,7 @@ AZURE_PAGE = """\ufeff<?xml version="1.0" encoding="utf-8"?>
 
 
 def page_of(provider: str, text: str | bytes, cut: int = 1 << 20) -> Page:
-    protocol = protocol_of(provider)  # type: ignore[arg-type]
+    protocol = protocol_of(provider)
     reader, data = protocol.reader(), text if isinstance(text, bytes) else text.encode()
     for start in range(0, len(data), cut):
         reader.feed(data[start : start + cut])

@@ -352,7 +352,7 @@ def test_the_functions_close_their_own_client(
     found: Iterator[ObjectInfo] = astro_cloud.list_objects(f"s3://{BUCKET}", page_size=1)
     assert next(found).key == KEYS[0]
     assert len(closed) == 1
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert len(closed) == 2
     assert len(list(astro_cloud.list_objects(f"s3://{BUCKET}", client=client))) == 7
     assert astro_cloud.stat(f"s3://{BUCKET}/{KEYS[0]}", client=client).size == len(KEYS[0])

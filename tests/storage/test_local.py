@@ -71,7 +71,7 @@ def test_bounds_may_be_integers_of_numpy(path: Path) -> None:
     assert source.read_ranges([(np.uint8(0), np.uint8(250))], into=[buffer]) == [DATA[:250]]
     for call in (source.read_ranges, source.begin):
         with pytest.raises(TypeError):
-            call([(0.5, 2.5)])  # type: ignore[list-item]
+            call([(0.5, 2.5)])
 
 
 def test_begin_has_ended_already(path: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_pickled_file_reads_on(path: Path) -> None:
 def test_a_forked_process_reads_on(path: Path) -> None:
     """A child reads the file that its parent has open, whoever was opening it just then."""
     with astro_cloud.open(path) as file:
-        with file._source._opening:  # type: ignore[attr-defined]
+        with file._source._opening:
             child = os.fork()
         if child == 0:
             os._exit(0 if file.pread(5, 10) == DATA[5:15] else 1)

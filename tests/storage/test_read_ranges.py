@@ -250,7 +250,7 @@ def test_offsets_may_be_numpys(small_parts: None, reader: Client, kind: Any) -> 
 def test_offsets_are_integers(sky: ObjectServer, client: Client) -> None:
     """A float is no position, and is not sent."""
     with pytest.raises(TypeError, match="integer"):
-        client.read_ranges(LOCATION, [(0.0, 10.0)])  # type: ignore[list-item]
+        client.read_ranges(LOCATION, [(0.0, 10.0)])
     assert len(sky.requests) == 0
 
 

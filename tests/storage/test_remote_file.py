@@ -118,7 +118,7 @@ def test_a_read_that_ends_while_the_file_is_being_closed_is_no_short_one() -> No
             source.held.set()
             reading.exception(20)
 
-        file._cache.close = close  # type: ignore[method-assign]
+        file._cache.close = close
         file.close()
         with pytest.raises(ValueError, match="closed file"):
             reading.result()
@@ -132,9 +132,9 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="invalid whence"):
         file.seek(0, 5)
     with pytest.raises(TypeError):
-        file.seek(1.5)  # type: ignore[arg-type]
+        file.seek(1.5)
     with pytest.raises(TypeError):
-        file.read("5")  # type: ignore[arg-type]
+        file.read("5")
     with pytest.raises(TypeError):
         file.readinto(b"read only")
     with pytest.raises(ValueError, match="negative"):
@@ -182,9 +182,9 @@ def test_what_is_no_integer_is_refused() -> None:
     file, source = make_file()
     for arguments in ((1.5, 10), (0, 10.0), ("0", 1), (np.float64(3), 1)):
         with pytest.raises(TypeError):
-            file.pread(*arguments)  # type: ignore[arg-type]
+            file.pread(*arguments)
         with pytest.raises(TypeError):
-            file.prefetch([(0, 5), arguments])  # type: ignore[list-item]
+            file.prefetch([(0, 5), arguments])
     assert source.asked == []
     assert file.pread(100, 50) == DATA[100:150]
 

@@ -7,10 +7,12 @@ import random
 import tarfile
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from PIL import Image
 
 from astro_cloud.exceptions import StorageError
 from astro_cloud.storage import RemoteFile
@@ -116,7 +118,6 @@ def test_a_tar_file() -> None:
 
 def test_an_hdf5_file() -> None:
     """h5py reads by `seek` and `readinto`."""
-    h5py = pytest.importorskip("h5py")
     stream = io.BytesIO()
     with h5py.File(stream, "w") as tree:
         tree.create_dataset("pixels", data=PIXELS, chunks=(100, 1000))
@@ -132,14 +133,13 @@ def test_an_hdf5_file() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
 def test_a_picture(kind: str) -> None:
     """Pillow reads a header, then the picture."""
-    pillow = pytest.importorskip("PIL.Image")
-    picture = pillow.fromarray((PIXELS[:300, :500] & 255).astype(np.uint8))
+    picture = Image.fromarray((PIXELS[:300, :500] & 255).astype(np.uint8))
     stream = io.BytesIO()
     picture.save(stream, kind)
     with (
         RemoteFile(MemoryObject(stream.getvalue())) as file,
-        pillow.open(file) as ours,
-        pillow.open(stream) as theirs,
+        Image.open(file) as ours,
+        Image.open(stream) as theirs,
     ):
         assert np.array_equal(np.asarray(ours), np.asarray(theirs))
 

@@ -40,14 +40,6 @@ DATA = random.Random(34).randbytes(7 * PART + 77)
 
 
 @pytest.fixture
-def attic(object_server: ObjectServer) -> ObjectServer:
-    """A server with an empty bucket, that takes small parts."""
-    object_server.min_part_size = 1
-    (object_server.root / BUCKET).mkdir()
-    return object_server
-
-
-@pytest.fixture
 def client(attic: ObjectServer, make_client: MakeClient) -> Client:
     """A client of `attic` with its keys."""
     return make_client(attic)
@@ -95,7 +87,7 @@ class Trickle(io.RawIOBase):
 
 def sources(file: Path) -> dict[str, Callable[[], Any]]:
     def spooled() -> Any:
-        spool = tempfile.SpooledTemporaryFile(max_size=10)  # noqa: SIM115
+        spool = tempfile.SpooledTemporaryFile(max_size=10)  # noqa: SIM115 - the upload reads it
         spool.write(DATA)
         spool.seek(0)
         return spool

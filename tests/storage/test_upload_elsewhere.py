@@ -35,14 +35,6 @@ class SomebodysAuth(AuthBase):
 
 
 @pytest.fixture
-def attic(object_server: ObjectServer) -> ObjectServer:
-    """A server with an empty bucket, that takes small parts."""
-    object_server.min_part_size = 1
-    (object_server.root / BUCKET).mkdir()
-    return object_server
-
-
-@pytest.fixture
 def google(attic: ObjectServer, make_client: MakeClient) -> Client:
     """A client to which ``gs://`` is that server."""
     return make_client(attic, auth=SomebodysAuth(attic))
@@ -82,7 +74,7 @@ def gzip_like(data: bytes) -> io.BufferedReader:
         def readable(self) -> bool:
             return True
 
-        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        def readinto(self, buffer: memoryview) -> int:
             return inner.readinto(buffer)
 
     inner = io.BytesIO(data)

@@ -34,14 +34,6 @@ DATA = random.Random(33).randbytes(5 * PART + 999)
 WHOLE = DATA[: 2 * PART]
 
 
-@pytest.fixture
-def attic(object_server: ObjectServer) -> ObjectServer:
-    """A server with an empty bucket, that takes small parts."""
-    object_server.min_part_size = 1
-    (object_server.root / BUCKET).mkdir()
-    return object_server
-
-
 @pytest.fixture(params=["own connections", "session with a send"])
 def engine(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What a client is made with to send by each way a request with a body can take."""
@@ -151,7 +143,7 @@ def test_what_does_not_pass_is_told_and_leaves_nothing(
     attic.inject(fault, times=None, method="PUT", query=None if step == "whole" else step)
     with pytest.raises(error, match=says) as caught:
         client.upload(WHOLE if step == "whole" else DATA, LOCATION, part_size=PART)
-    assert caught.value.location == LOCATION  # type: ignore[attr-defined]
+    assert caught.value.location == LOCATION
     assert_nothing(attic)
     attic.clear_faults()
     make_client(attic, **engine).upload(DATA, LOCATION, part_size=PART)
@@ -189,7 +181,7 @@ def test_a_lost_answer_is_not_somebody_elses_object(
 ) -> None:
     """What is sent again and not to overwrite meets its own object, and knows it."""
     last = {"method": "PUT"} if data is WHOLE else {"method": "POST", "query": "uploadId"}
-    attic.inject(Fault.reset(None), **last)  # type: ignore[arg-type]
+    attic.inject(Fault.reset(None), **last)
     info = make_client(attic, **engine).upload(data, LOCATION, part_size=PART, overwrite=False)
     assert stored(attic) == data
     assert info.size == len(data)
@@ -210,7 +202,7 @@ def test_what_a_session_sent_again_is_not_somebody_elses_object(
 ) -> None:
     """Attempts that are made below us count as ours."""
     last = {"method": "PUT"} if data is WHOLE else {"method": "POST", "query": "uploadId"}
-    attic.inject(Fault.reset(None), **last)  # type: ignore[arg-type]
+    attic.inject(Fault.reset(None), **last)
     client = make_client(attic, session=retrying())
     info = client.upload(data, LOCATION, part_size=PART, overwrite=overwrite)
     assert info.size == len(data)
@@ -225,8 +217,8 @@ def test_what_was_stored_before_the_last_attempt_failed_is_seen(
 ) -> None:
     """A lost answer, and then nothing but refusals for now: the object is there, and that is the result."""
     last = {"method": "PUT"} if data is WHOLE else {"method": "POST", "query": "uploadId"}
-    attic.inject(Fault.reset(None), **last)  # type: ignore[arg-type]
-    attic.inject(Fault.unavailable(), times=None, **last)  # type: ignore[arg-type]
+    attic.inject(Fault.reset(None), **last)
+    attic.inject(Fault.unavailable(), times=None, **last)
     info = make_client(attic, attempts=attempts).upload(data, LOCATION, part_size=PART)
     assert info.size == len(data)
     assert stored(attic) == data
@@ -253,7 +245,7 @@ def test_another_object_in_the_way_is_told_after_a_fault(
         return Fault.unavailable(500, "InternalError").apply(request, serve)
 
     last = {"method": "PUT"} if data is WHOLE else {"method": "POST", "query": "uploadId"}
-    attic.inject(Fault("overtaken", overtake), **last)  # type: ignore[arg-type]
+    attic.inject(Fault("overtaken", overtake), **last)
     with pytest.raises(ObjectExistsError):
         make_client(attic).upload(data, LOCATION, part_size=PART, overwrite=False)
     assert stored(attic) == other

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from astro_cloud.testing import Answer, Fault, ObjectServer
-from tests.storage.reading import BUCKET
+from tests.storage.programs import SOON, interrupt, interrupts
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-
-SOON = 5.0
-"""Seconds: it takes about one, where the machine has nothing else to do."""
+pytestmark = interrupts
 
 WRITER = """
 import io, sys, threading, time
@@ -55,40 +46,9 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.fixture
-def attic(object_server: ObjectServer) -> ObjectServer:
-    """A server with an empty bucket, that takes small parts."""
-    object_server.min_part_size = 1
-    (object_server.root / BUCKET).mkdir()
-    return object_server
-
-
-def interrupt(server: ObjectServer, source: str, ready: Callable[[], bool]) -> tuple[str, float]:
-    """Return what a process said that was interrupted once `ready`, and how many seconds it took to end."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, server.url, source],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, **server.environ},
-    )
-    with process:
-        try:
-            deadline = time.monotonic() + 60
-            while not ready():
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-            began = time.monotonic()
-            process.send_signal(signal.SIGINT)
-            said, wrong = process.communicate(timeout=60)
-            seconds = time.monotonic() - began
-        finally:
-            process.kill()
-    assert wrong == ""
-    assert process.returncode == 0
-    return said, seconds
+def interrupted(server: ObjectServer, source: str, ready: Callable[[], bool]) -> tuple[str, float]:
+    """Interrupt a process that uploads to a server; return what it said and the seconds it took to end."""
+    return interrupt(WRITER, server.url, source, ready=ready, environ=server.environ)
 
 
 class Seen:
@@ -122,7 +82,7 @@ def test_while_a_server_makes_us_wait(attic: ObjectServer, fault: Fault) -> None
     """Whatever it is that parts wait for; the parts that came are gone."""
     seen = Seen(fault)
     attic.inject(seen.fault(), times=None, method="PUT")
-    answer, seconds = interrupt(attic, "1000000", lambda: seen.count > 0)
+    answer, seconds = interrupted(attic, "1000000", lambda: seen.count > 0)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
     assert attic.uploads == []
@@ -132,7 +92,7 @@ def test_while_a_whole_object_waits(attic: ObjectServer) -> None:
     """One request is left as many are."""
     seen = Seen(Fault.stall_request(1000))
     attic.inject(seen.fault(), times=None, method="PUT")
-    answer, seconds = interrupt(attic, "100000", lambda: seen.count > 0)
+    answer, seconds = interrupted(attic, "100000", lambda: seen.count > 0)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
 
@@ -140,7 +100,7 @@ def test_while_a_whole_object_waits(attic: ObjectServer) -> None:
 def test_while_bytes_go(attic: ObjectServer) -> None:
     """Bodies on their way are left."""
     attic.bandwidth = 200_000
-    answer, seconds = interrupt(attic, "10000000", lambda: len(attic.uploads) == 1)
+    answer, seconds = interrupted(attic, "10000000", lambda: len(attic.uploads) == 1)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
     assert attic.uploads == []
@@ -148,7 +108,7 @@ def test_while_bytes_go(attic: ObjectServer) -> None:
 
 def test_while_a_stream_gives_nothing(attic: ObjectServer) -> None:
     """A source that stands still is left, too."""
-    answer, seconds = interrupt(attic, "stream", lambda: len(attic.requests) >= 4)
+    answer, seconds = interrupted(attic, "stream", lambda: len(attic.requests) >= 4)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON
     assert attic.uploads == []
@@ -159,6 +119,6 @@ def test_where_not_even_the_abort_is_answered(attic: ObjectServer) -> None:
     seen = Seen(Fault.never_answers())
     attic.inject(seen.fault(), times=None, method="PUT")
     attic.inject(Fault.never_answers(), times=None, method="DELETE")
-    answer, seconds = interrupt(attic, "1000000", lambda: seen.count > 0)
+    answer, seconds = interrupted(attic, "1000000", lambda: seen.count > 0)
     assert answer == "interrupted\n['MainThread']\n"
     assert seconds < SOON

@@ -22,6 +22,7 @@ from astro_cloud.storage import Client
 from astro_cloud.storage.many_uploads import whole_limit
 from astro_cloud.testing import Answer, Fault, ObjectServer
 from tests.storage.downloads import LONG, interrupting
+from tests.storage.programs import interrupts
 from tests.storage.reading import BUCKET, DATA, MakeClient, answering
 
 THERE = f"s3://{BUCKET}/night"
@@ -253,7 +254,7 @@ def test_a_file_that_tells_no_size(attic: ObjectServer, client: Client) -> None:
     assert seen[-1] == (len(data), len(data))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@interrupts
 def test_nothing_is_stored_after_an_interrupt(
     attic: ObjectServer, make_client: MakeClient, folder: Path
 ) -> None:

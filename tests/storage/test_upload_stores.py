@@ -14,7 +14,6 @@ from astro_cloud.exceptions import ChecksumError, ObjectExistsError, StorageErro
 from astro_cloud.storage import Client, Settings
 from astro_cloud.storage.checksum import hasher
 from astro_cloud.storage.upload_body import Piece
-from astro_cloud.testing import ObjectServer
 from tests.servers import rclone, stores
 from tests.servers.stores import Store
 from tests.servers.tls import Certificate
@@ -37,11 +36,11 @@ MAKERS: dict[str, Callable[..., Written]] = {
 @pytest.fixture(scope="module", params=["object_server", *MAKERS])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
     """Each store, with one object."""
-    if request.param == "object_server":
-        with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
-            yield _with_one(written.of_object_server(server))
-    else:
-        yield _with_one(MAKERS[request.param](request.getfixturevalue(request.param)))
+    make = MAKERS.get(request.param, written.of_object_server)
+    with stores.named_server(request, tmp_path_factory) as server:
+        place = make(server)
+        place.store.put("first.fits", b"first")
+        yield place
 
 
 # rclone is left out of these: after an upload in parts it keeps all that follow waiting, for seconds.
@@ -51,11 +50,6 @@ in_parts = pytest.mark.parametrize(
     indirect=True,
     scope="module",
 )
-
-
-def _with_one(place: Written) -> Written:
-    place.store.put("first.fits", b"first")
-    return place
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def workers() -> Iterator[Workers]:
 
 
 def calls(*functions: Callable[[], Any]) -> list[Callable[[Stop], Any]]:
-    return [lambda stop, function=function: function() for function in functions]  # type: ignore[misc]
+    return [lambda stop, function=function: function() for function in functions]
 
 
 def test_results_come_in_order(workers: Workers) -> None:

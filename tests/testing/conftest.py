@@ -105,7 +105,7 @@ class Wire:
         **signing: object,
     ) -> Reply:
         """Sign and send."""
-        return self.send(method, target, self.signed(method, target, headers, body, **signing), body)  # type: ignore[arg-type]
+        return self.send(method, target, self.signed(method, target, headers, body, **signing), body)
 
 
 @pytest.fixture

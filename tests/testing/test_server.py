@@ -186,6 +186,17 @@ def test_the_log_waits_for_an_answer_that_is_just_leaving() -> None:
     assert found == [[record(0, 1)]]
 
 
+def test_the_log_is_in_the_order_the_answers_ended() -> None:
+    """Though the thread of an earlier one, on another connection, comes to write its record later."""
+    recorder = Recorder()
+    earlier, later, latest = record(0, 1), record(1, 2), record(1, 3)
+    recorder.announce()
+    recorder.add(latest, announced=False)
+    recorder.add(later, announced=False)
+    recorder.add(earlier, announced=True)
+    assert recorder.records() == recorder.wait_for(3, timeout=0.0) == [earlier, later, latest]
+
+
 def test_a_client_that_leaves_is_in_the_log(object_server: ObjectServer) -> None:
     """With the bytes it was sent, fewer than the body has."""
     object_server.public.add("bucket")
