@@ -16,6 +16,7 @@ from astro_cloud.fits.inflated import Inflated
 from astro_cloud.fits.layout import BLOCK
 from astro_cloud.storage import RemoteFile
 from astro_cloud.storage.block_cache import ObjectReader, Reading
+from astro_cloud.storage.plan import FREE_GAP
 from astro_cloud.storage.remote_file import Closeable
 from astro_cloud.storage.stop import Stopped
 
@@ -112,6 +113,11 @@ class HDUFile(RemoteFile):
             self._checkClosed()
             return self.source.size or 0
         return super().size
+
+    @property
+    def near(self) -> int:
+        """Bytes between two ranges up to which both are read by one request, however many there are."""
+        return min(getattr(self.source, "gap", 0), FREE_GAP)
 
     def header(self, index: int) -> FITSHeader | None:
         """Have the header of an HDU here, and return it; None behind the last HDU. For one thread at a time.

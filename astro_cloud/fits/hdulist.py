@@ -27,7 +27,7 @@ from astro_cloud.storage.local import LocalObject
 if TYPE_CHECKING:
     from requests.auth import AuthBase
 
-__all__ = ["HDUList", "open"]
+__all__ = ["HDUList", "list_of", "open", "open_file"]
 
 _CACHE_SIZE = 32 << 20
 _MODES = ("readonly", "denywrite", "copyonwrite")
@@ -133,38 +133,62 @@ def open(
     if client is not None and (words.auth is not None or words.settings != Settings()):
         raise TypeError("fsspec_kwargs: a client has its own credentials and endpoint; give them to it")
     place = Location.parse(location, (client or words).settings)
+    access: dict[str, Any] = {"auth": auth, "request_payer": request_payer or words.request_payer}
     with ExitStack() as stack:
         closes: Any = None
         if client is None:
             client = closes = stack.enter_context(Client(auth=words.auth, settings=words.settings))
-        paying = request_payer or words.request_payer
-        source = client.pin(place, auth=auth, request_payer=paying)
         if any(options.get(name) for name in _LENIENT):
+            source = client.pin(place, **access)
             file: RemoteFile = RemoteFile(source, cache_size=cache_size, closes=closes)
-            stack.enter_context(file)
-            hdus = _list_of(file, mode, memmap, options)
-            stack.pop_all()
-            return hdus
-        known = None
-        if index is not None and index is not False:
-            found = index_of(place, index)
-            source.hold_to(found.version)
-            known = found.headers
-        if isinstance(source, LocalObject):
-            closes = source
-        try:
-            file = HDUFile(source, cache_size=cache_size, predict=predict, known=known)
-            _begin(file)
-            file.own(closes)
-        except CompressedWholeError as whole:
-            inside = Inflated(source, whole.compression, closes=closes)
-            warn(inside.cost)
-            file = HDUFile(inside, cache_size=cache_size, closes=inside)
-            _begin(file)
+        else:
+            file = open_file(
+                place, client, closes, index=index, predict=predict, cache_size=cache_size, **access
+            )
         stack.enter_context(file)
-        hdus = _list_of(file, mode, memmap, options)
+        hdus = list_of(file, mode, memmap, options)
         stack.pop_all()
     return hdus
+
+
+def open_file(
+    place: Location,
+    client: Client,
+    closes: Client | None,
+    *,
+    index: Index | str | os.PathLike[str] | bool | None = None,
+    predict: bool = True,
+    cache_size: int = _CACHE_SIZE,
+    **access: Any,
+) -> HDUFile:
+    """Open a file, and have its first header here; takes and raises what `open` does.
+
+    Parameters
+    ----------
+    place : Location
+        The object.
+    client : Client
+        Reads it.
+    closes : Client or None
+        Closed with the file.
+    """
+    source = client.pin(place, **access)
+    owned = source if isinstance(source, LocalObject) else closes
+    known = None
+    if index is not None and index is not False:
+        found = index_of(place, index)
+        source.hold_to(found.version)
+        known = found.headers
+    try:
+        file = HDUFile(source, cache_size=cache_size, predict=predict, known=known)
+        _begin(file)
+        file.own(owned)
+    except CompressedWholeError as whole:
+        inside = Inflated(source, whole.compression, closes=owned)
+        warn(inside.cost)
+        file = HDUFile(inside, cache_size=cache_size, closes=inside)
+        _begin(file)
+    return file
 
 
 def _begin(file: HDUFile) -> None:
@@ -172,12 +196,17 @@ def _begin(file: HDUFile) -> None:
     file.header(0)
 
 
-def _list_of(file: RemoteFile, mode: str, memmap: bool | None, options: dict[str, Any]) -> HDUList:
+def list_of(
+    file: RemoteFile,
+    mode: str = "readonly",
+    memmap: bool | None = None,
+    options: dict[str, Any] | None = None,
+) -> HDUList:
     """Let astropy open a file, with the defaults of its own function."""
     conf = fits.conf
     if memmap is None and not conf.use_memmap:
         memmap = False
-    options = {"uint": conf.enable_uint, "lazy_load_hdus": conf.lazy_load_hdus, **options}
+    options = {"uint": conf.enable_uint, "lazy_load_hdus": conf.lazy_load_hdus, **(options or {})}
     try:
         hdus: HDUList = HDUList.fromfile(file, mode, memmap, **options)
     except StorageError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from astro_cloud.fits.layout import TABLES, Structure, padded
+from astro_cloud.fits.layout import CARD, TABLES, Structure, padded
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -105,6 +106,16 @@ class FITSHeader:
         from astropy.io.fits import Header
 
         return Header.fromstring(self.raw.decode("ascii", "replace").replace("\ufffd", "?"))
+
+    def cards(self, wanted: re.Pattern[bytes]) -> bytes:
+        """Return the card images that begin as a pattern says, each with what CONTINUE adds to it."""
+        kept, keep = [], False
+        for at in range(0, len(self.raw), CARD):
+            card = self.raw[at : at + CARD]
+            keep = (keep and card.startswith(b"CONTINUE")) or wanted.match(card) is not None
+            if keep:
+                kept.append(card)
+        return b"".join(kept)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FITSHeader):

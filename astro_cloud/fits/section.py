@@ -9,19 +9,28 @@ and 5 (big-endian values).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Selection", "extent", "read_box", "select"]
+from astro_cloud.fits.steps import Ask, Steps
+
+__all__ = ["Selection", "as_slice", "extent", "filled", "read_box", "select"]
 
 _NEAR = 4096
 """Bytes between two pixels up to which both are read together, however many: less than a request costs."""
 _FEW = 1000
-"""Rows that are read one by one, near as they may be: whoever reads them knows what is faster."""
+"""Rows that are read one by one, near as they may be, where nobody says how near they are read together."""
+_A_FEW = 16
+"""Rows that are read one by one in any case: there is a connection for each."""
+_WASTE = 1 << 22
+"""Bytes between rows that may be read in vain, or as many as are wanted."""
+_BLOCK, _LONG = 1 << 18, 1 << 24
+"""Bytes that are asked for as one range, so that connections can share a run; up to so many: longer ones are
+read in parts anyway."""
 _MOST_RANGES = 1 << 16
 """Ranges asked for at once."""
 _MOST_IN_VAIN = 1 << 26
@@ -29,7 +38,6 @@ _MOST_IN_VAIN = 1 << 26
 
 Array = np.ndarray[Any, Any]
 Run = tuple[int, int]
-ReadInto = Callable[[Sequence[Run], Sequence[memoryview]], object]
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def select(key: Any, shape: tuple[int, ...]) -> Selection:
     """
     keys = key if isinstance(key, tuple) else (key,)
     scalar = len(keys) == len(shape) and all(_is_int(item) for item in keys)
-    keys = _filled(keys, len(shape))
+    keys = filled(keys, len(shape))
     positions = tuple(_positions(item, axis) for item, axis in zip(keys, shape, strict=True))
     if all(_is_int(item) for item in keys):
         return Selection(positions, (), scalar=scalar)
@@ -122,8 +130,14 @@ def _laid_out(
     return Selection(positions, lengths, joined=True, as_numbers=0 not in lengths)
 
 
-def _filled(keys: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
-    """Put whole axes where the Ellipsis is, or at the end."""
+def filled(keys: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
+    """Put whole axes where the Ellipsis is, or at the end.
+
+    Raises
+    ------
+    IndexError
+        If there are more indices than axes.
+    """
     dots = [at for at, item in enumerate(keys) if item is Ellipsis]
     if len(keys) - len(dots) > axes or len(dots) > 1:
         raise IndexError(f"too many indices for an image of {axes} axes")
@@ -171,6 +185,13 @@ def _is_all(positions: range | Array, axis: int) -> bool:
     return _is_run(positions) and len(positions) == axis
 
 
+def as_slice(where: range) -> slice:
+    """Write positions as a slice; one that runs down to pixel 0 has no end that could be written."""
+    if not where:
+        return slice(0, 0)
+    return slice(where.start, where.stop if where.stop >= 0 else None, where.step)
+
+
 def extent(positions: Sequence[range | Array], shape: Sequence[int], itemsize: int) -> Run:
     """Return the bytes from the first pixel at some positions to behind the last, from the image's start.
 
@@ -197,9 +218,9 @@ def read_box(
     shape: Sequence[int],
     dtype: np.dtype[Any],
     offset: int,
-    read: ReadInto,
-) -> Array:
-    """Read the pixels at some positions along each axis.
+    near: int = 0,
+) -> Steps[Array]:
+    """Read the pixels at some positions along each axis, as a job of `steps`.
 
     Parameters
     ----------
@@ -211,8 +232,9 @@ def read_box(
         Of a pixel as it is stored.
     offset : int
         Bytes from the object's start to the first pixel.
-    read : callable
-        Called with byte ranges [start, stop), and as many buffers to read them into.
+    near : int
+        Bytes between two ranges up to which whoever reads them reads both together: rows so near are asked
+        for as one range, whole, which is less work for everybody.
 
     Returns
     -------
@@ -222,18 +244,21 @@ def read_box(
     lengths = tuple(len(where) for where in positions)
     if not math.prod(lengths):
         return np.empty(lengths, dtype)
-    plan = _Plan(positions, shape, dtype.itemsize)
+    plan = _Plan(positions, shape, dtype.itemsize, near)
     if pieces := plan.pieces(math.prod(lengths) * dtype.itemsize):
         axis = next(axis for axis, length in enumerate(lengths) if length > 1)
-        parts = [
-            read_box([*positions[:axis], some, *positions[axis + 1 :]], shape, dtype, offset, read)
-            for some in _split(positions[axis], pieces)
-        ]
+        parts = []
+        for some in _split(positions[axis], pieces):
+            rest = [*positions[:axis], some, *positions[axis + 1 :]]
+            parts.append((yield from read_box(rest, shape, dtype, offset, near)))
         return np.concatenate(parts, axis=axis)
     box = np.empty(plan.shape, dtype)
-    read(*plan.ranges(offset, box.reshape(-1).view(np.uint8).data))
+    yield Ask(*plan.ranges(offset, box.reshape(-1).view(np.uint8).data))
     for axis, order in plan.orders:
-        box = box.take(order, axis=axis)
+        if isinstance(order, slice):
+            box = np.ascontiguousarray(box[(slice(None),) * axis + (order,)])
+        else:
+            box = box.take(order, axis=axis)
     return box
 
 
@@ -247,11 +272,13 @@ class _Plan:
     ----------
     shape : tuple of int
         Of what is read, in pixels.
-    orders : list of (int, ndarray)
+    orders : list of (int, ndarray or slice)
         Axes along which the pixels that are wanted are yet to be taken out, or put in order: which.
     """
 
-    def __init__(self, positions: Sequence[range | Array], shape: Sequence[int], itemsize: int) -> None:
+    def __init__(
+        self, positions: Sequence[range | Array], shape: Sequence[int], itemsize: int, near: int
+    ) -> None:
         self._image = shape
         self._itemsize = itemsize
         inner = max(
@@ -259,11 +286,7 @@ class _Plan:
         )
         covers = [_Cover(where, 1) for where in positions]
         covers[inner] = _Cover(positions[inner], self._near(inner))
-        while (
-            inner
-            and math.prod(map(len, positions[:inner])) > _FEW
-            and self._rows_are_near(covers[inner], inner, positions[inner - 1])
-        ):
+        while inner and self._is_better_whole(covers[inner], inner, positions, near):
             covers[inner] = _Cover.whole(positions[inner], shape[inner])
             inner -= 1
             covers[inner] = _Cover(positions[inner], self._near(inner))
@@ -278,13 +301,27 @@ class _Plan:
     def _near(self, axis: int) -> int:
         return max(1, _NEAR // self._stride(axis))
 
-    def _rows_are_near(self, cover: _Cover, axis: int, rows: range | Array) -> bool:
-        """Tell whether there is little between a row's last run and the next row's first."""
+    def _is_better_whole(
+        self, cover: _Cover, axis: int, positions: Sequence[range | Array], near: int
+    ) -> bool:
+        """Tell whether rows are so near, and so many, that they had better be read whole, in one run."""
+        rows, apart = math.prod(map(len, positions[:axis])), self._apart(cover, axis, positions[axis - 1])
+        if rows > _FEW and apart <= _NEAR:
+            return True
+        wanted = rows * cover.count * self._stride(axis)
+        in_vain = rows * self._image[axis] * self._stride(axis) - wanted
+        return rows > _A_FEW and apart <= near and in_vain <= max(wanted, _WASTE)
+
+    def _apart(self, cover: _Cover, axis: int, rows: range | Array) -> float:
+        """Return the bytes between a row's last run and the next row's first, where they are fewest."""
         if len(rows) < 2:
-            return False
+            return math.inf
         (first, _), (_, last) = cover.runs[0], cover.runs[-1]
-        apart = int(np.diff(np.unique(np.asarray(rows))).min(initial=self._image[axis - 1]))
-        return (apart * self._image[axis] - (last - first)) * self._stride(axis) <= _NEAR
+        if isinstance(rows, range):
+            apart = abs(rows.step)
+        else:
+            apart = int(np.diff(np.unique(rows)).min(initial=self._image[axis - 1]))
+        return (apart * self._image[axis] - (last - first)) * self._stride(axis)
 
     def pieces(self, wanted: int) -> int:
         """Return in how many pieces to read it, where one would hold much that nobody wants; 0 for one."""
@@ -301,7 +338,11 @@ class _Plan:
         for axis, cover in enumerate(self._covers[: self._inner]):
             starts = (starts[:, None] + cover.read[None, :] * self._stride(axis)).reshape(-1)
         stride = self._stride(self._inner)
-        runs = [(start * stride, stop * stride) for start, stop in self._covers[self._inner].runs]
+        runs = [
+            part
+            for start, stop in self._covers[self._inner].runs
+            for part in _in_blocks(start * stride, stop * stride)
+        ]
         ranges = [(row + start, row + stop) for row in starts.tolist() for start, stop in runs]
         ends = np.cumsum([stop - start for start, stop in ranges]).tolist()
         return ranges, [view[start:stop] for start, stop in pairwise([0, *ends])]
@@ -314,14 +355,14 @@ class _Cover:
     ----------
     runs : list of (int, int)
         Positions that are read, as [start, stop).
-    order : ndarray or None
+    order : ndarray, slice or None
         Where among them each wanted position is; None if they are those, in their order.
     """
 
     def __init__(self, wanted: range | Array, near: int) -> None:
         if _is_run(wanted):
             self.runs: list[Run] = [(wanted[0], wanted[-1] + 1)]
-            self.order: Array | None = None
+            self.order: Array | slice | None = None
             return
         sought = np.asarray(wanted, np.int64)
         self.runs = list(_runs(np.unique(sought), near))
@@ -333,7 +374,9 @@ class _Cover:
     def whole(cls, wanted: range | Array, length: int) -> _Cover:
         """Read all of an axis."""
         cover = cls(range(length), 1)
-        if not _is_all(wanted, length):
+        if isinstance(wanted, range) and wanted.step == 1:
+            cover.order = None if len(wanted) == length else slice(wanted.start, wanted.stop)
+        else:
             cover.order = np.asarray(wanted, np.int64)
         return cover
 
@@ -354,6 +397,15 @@ def _runs(ascending: Array, near: int) -> Iterator[Run]:
     firsts, lasts = [0, *(breaks + 1).tolist()], [*breaks.tolist(), len(ascending) - 1]
     for first, last in zip(firsts, lasts, strict=True):
         yield int(ascending[first]), int(ascending[last]) + 1
+
+
+def _in_blocks(start: int, stop: int) -> Iterator[Run]:
+    """Cut a run where another connection may read on."""
+    if stop - start > _LONG:
+        yield start, stop
+        return
+    for begin in range(start, stop, _BLOCK):
+        yield begin, min(stop, begin + _BLOCK)
 
 
 def _split(positions: range | Array, pieces: int) -> list[range | Array]:
