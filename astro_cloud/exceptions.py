@@ -20,6 +20,8 @@ The tree, with the builtin each error can also be caught as::
         NotFITSError                  (OSError) the object is something else
         CorruptFITSError              FITS up to a point, then damaged or cut short
         HDUNotFoundError              (LookupError) no such HDU
+        NoOverlapError                a cutout that lies outside of every image
+        PartialOverlapError           one that goes over the edge, where that was not allowed
 
     AstroCloudWarning (UserWarning)   read on, but look: the message says at what
 
@@ -43,10 +45,12 @@ __all__ = [
     "IncompleteReadError",
     "InvalidLocationError",
     "ManyTransfersError",
+    "NoOverlapError",
     "NotFITSError",
     "ObjectChangedError",
     "ObjectExistsError",
     "ObjectNotFoundError",
+    "PartialOverlapError",
     "RangeNotSupportedError",
     "RequesterPaysError",
     "StorageError",
@@ -219,3 +223,11 @@ class CorruptFITSError(FITSError):
 
 class HDUNotFoundError(FITSError, LookupError):
     """The file has no such HDU."""
+
+
+class NoOverlapError(FITSError):
+    """No pixel of the image, or of any image of the file, is in the cutout."""
+
+
+class PartialOverlapError(FITSError):
+    """Not all pixels of the cutout are in the image, and ``mode="strict"`` wants all."""

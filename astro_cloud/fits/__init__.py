@@ -11,12 +11,35 @@ from astro_cloud.fits.header import FITSHeader
 from astro_cloud.fits.headers import PaymentSolution, load_headers
 
 if TYPE_CHECKING:
+    from astro_cloud.fits.cutout_image import Cutout
+    from astro_cloud.fits.cutting import cutout
     from astro_cloud.fits.hdulist import open
     from astro_cloud.fits.index import Index, save_index
+    from astro_cloud.fits.many_cutouts import CutoutResult, cutouts
 
-__all__ = ["CloudService", "FITSHeader", "Index", "PaymentSolution", "load_headers", "open", "save_index"]
+__all__ = [
+    "CloudService",
+    "Cutout",
+    "CutoutResult",
+    "FITSHeader",
+    "Index",
+    "PaymentSolution",
+    "cutout",
+    "cutouts",
+    "load_headers",
+    "open",
+    "save_index",
+]
 
-_ROOMS = {"Index": "index", "open": "hdulist", "save_index": "index"}
+_ROOMS = {
+    "Cutout": "cutout_image",
+    "CutoutResult": "many_cutouts",
+    "Index": "index",
+    "cutout": "cutting",
+    "cutouts": "many_cutouts",
+    "open": "hdulist",
+    "save_index": "index",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +16,22 @@ from astropy.io import fits
 
 from astro_cloud.exceptions import FITSError, HDUNotFoundError
 from astro_cloud.fits.hdulist import HDUList
-from astro_cloud.fits.section import select
+from astro_cloud.fits.header import FITSHeader
+from astro_cloud.fits.section import as_slice, select
 from astro_cloud.fits.section_header import header_of_section
 from astro_cloud.fits.section_words import HDUKey, SectionKey
+from astro_cloud.fits.steps import Steps, run
+from astro_cloud.storage.whole_file import written_whole
 
-__all__ = ["ImageSection", "find_image"]
+__all__ = [
+    "ImageSection",
+    "add_history",
+    "check_image",
+    "find_hdu",
+    "find_image",
+    "holds_image",
+    "provenance",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -35,22 +49,44 @@ def find_image(hdus: HDUList, key: HDUKey | None = None) -> tuple[int, Any]:
     name = hdus.filename()
     if key is None:
         for index, hdu in enumerate(hdus):
-            if _holds_image(hdu):
+            if holds_image(hdu):
                 return index, hdu
         raise HDUNotFoundError(f"{name}: none of its {len(hdus)} HDUs holds an image", location=name)
-    try:
-        index = key if isinstance(key, int) else hdus.index_of(key)
-        hdu = hdus[index]
-    except (IndexError, KeyError):
-        there = ", ".join(f"{n} ({hdu.name},{hdu.ver})" if hdu.name else f"{n}" for n, hdu in enumerate(hdus))
-        raise HDUNotFoundError(f"{name} has no HDU {_shown(key)}: there are {there}", location=name) from None
-    if not _holds_image(hdu):
-        kind = "no image" if hdu.is_image else "a table, no image"
-        raise FITSError(f"{name}: HDU {_shown(key)} holds {kind}", location=name, hdu=index)
+    index, hdu = find_hdu(hdus, key)
+    check_image(hdu, index, key, name)
     return index, hdu
 
 
-def _holds_image(hdu: Any) -> bool:
+def find_hdu(hdus: HDUList, key: HDUKey) -> tuple[int, Any]:
+    """Find an HDU, and its number.
+
+    Raises
+    ------
+    HDUNotFoundError
+        If there is none.
+    """
+    name = hdus.filename()
+    try:
+        index = int(key) if isinstance(key, (int, np.integer)) else hdus.index_of(key)
+        if index < 0:
+            index += len(hdus)
+        if index < 0:
+            raise IndexError
+        return index, hdus[index]
+    except (IndexError, KeyError):
+        there = ", ".join(f"{n} ({hdu.name},{hdu.ver})" if hdu.name else f"{n}" for n, hdu in enumerate(hdus))
+        raise HDUNotFoundError(f"{name} has no HDU {_shown(key)}: there are {there}", location=name) from None
+
+
+def check_image(hdu: Any, index: int, key: HDUKey, name: str) -> None:
+    """Raise a FITSError unless an HDU of a file, found by a key, holds an image."""
+    if not holds_image(hdu):
+        kind = "no image" if hdu.is_image else "a table, no image"
+        raise FITSError(f"{name}: HDU {_shown(key)} holds {kind}", location=name, hdu=index)
+
+
+def holds_image(hdu: Any) -> bool:
+    """Tell whether an HDU is an image with pixels."""
     return bool(hdu.is_image and hdu.shape and not isinstance(hdu, fits.GroupsHDU))
 
 
@@ -102,7 +138,12 @@ class ImageSection:
 
         Their type is that of the whole image; of pixels taken at steps astropy makes Python's numbers.
         """
-        values = np.asarray(self.hdu.section[tuple(map(_as_slice, self.positions))])
+        return run(self.steps(), self.hdu.reads.file.read_ranges)
+
+    def steps(self) -> Steps[Array]:
+        """Read the pixels of `box` as a job of `astro_cloud.fits.steps`, beside others of the same file."""
+        key = tuple(map(as_slice, self.positions))
+        values = np.asarray((yield from self.hdu.reads.whole(self.hdu.section.steps(key))))
         values = values.reshape([len(where) for where in self.positions])
         return values.astype(self.dtype, copy=False)
 
@@ -143,26 +184,58 @@ class ImageSection:
         header, notes = header_of_section(self.hdu.header, self.positions)
         if self.box.dtype.kind == "f":
             header.remove("BLANK", ignore_missing=True, remove_all=True)
-        for line in (*self._provenance(words), *notes):
-            header.add_history(_in_ascii(line))
+        add_history(header, [*provenance(self.hdu, self.index, f"section {words}"), *notes])
         return fits.PrimaryHDU(self.box, header), notes
 
-    def _provenance(self, words: str) -> Sequence[str]:
-        hdu, file = self.hdu, self.hdu.reads.file
-        called = f" ({hdu.name},{hdu.ver})" if hdu.name else ""
-        name = file.name.partition("?")[0]  # what follows may be a secret that is spelt like no other
-        lines = [f"section {words} (NumPy order, from 0) of HDU {self.index}{called} of", name]
-        version = file.version
-        if file.location.path is None and version is not None and (etag := version.etag or version.weak_etag):
-            lines.append(f"ETag {etag}")
-        return lines
+
+def hdu_words(header: FITSHeader) -> str:
+    """Name an HDU in messages: ``HDU 1 (SCI,1)``; nothing in a name may reach a terminal as it is."""
+    called = f" ({ascii(header.name)[1:-1]},{header.version})" if header.name else ""
+    return f"HDU {header.index}{called}"
 
 
-def _as_slice(where: range) -> slice:
-    """Write positions as a slice; one that runs down to pixel 0 has no end that could be written."""
-    if not where:
-        return slice(0, 0)
-    return slice(where.start, where.stop if where.stop >= 0 else None, where.step)
+def provenance(hdu: Any, index: int, words: str) -> Sequence[str]:
+    """Say of what pixels were taken: where from, which HDU, which version.
+
+    Parameters
+    ----------
+    hdu : HDU
+        An image HDU of a file opened here.
+    index : int
+        Its number.
+    words : str
+        What was taken, as ``section 10:13,20:22``.
+    """
+    file = hdu.reads.file
+    name = file.name
+    if name.startswith(("http://", "https://")):
+        name = name.partition("?")[0]  # what follows may be a secret that is spelt like no other
+    lines = [f"{words} (NumPy order, from 0) of {hdu_words(hdu.reads.header)} of", name]
+    version = file.version
+    if file.location.path is None and version is not None and (etag := version.etag or version.weak_etag):
+        lines.append(f"ETag {etag}")
+    return lines
+
+
+def write_hdus(hdus: Any, target: Path) -> None:
+    """Write HDUs to a file, which appears whole or not at all; by gzip, if it is called ``.gz``.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written. (Writing to the disk itself, astropy fails otherwise where that is full.)
+    """
+    content = io.BytesIO()
+    hdus.writeto(content, output_verify="silentfix+ignore")
+    is_zipped = target.suffix.lower() == ".gz"
+    with written_whole(target) as file:
+        file.write(gzip.compress(content.getbuffer()) if is_zipped else content.getbuffer())
+
+
+def add_history(header: fits.Header, lines: Sequence[str]) -> None:
+    """Add lines to a header's HISTORY, which holds ASCII only."""
+    for line in lines:
+        header.add_history(_in_ascii(line))
 
 
 def _in_ascii(text: str) -> str:

@@ -235,6 +235,7 @@ def index_of(location: Location, index: Index | str | os.PathLike[str] | bool) -
         If it is the index of another object.
     """
     if not isinstance(index, Index):
+        # False does not come here: it means none, as None does.
         index = Index.load(_usual_path(location) if index is True else Path(index))  # type: ignore[arg-type]
     index.check(location)
     return index

@@ -19,7 +19,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
+    from astropy.io.fits import Card, Header
 
 __all__ = ["header_of_section"]
 
@@ -70,7 +70,9 @@ class _CannotError(Exception):
     """The keywords cannot be rewritten; says why."""
 
 
-def header_of_section(header: Header, positions: Sequence[range]) -> tuple[Header, list[str]]:
+def header_of_section(
+    header: Header, positions: Sequence[range], *, with_tables: bool = False
+) -> tuple[Header, list[str]]:
     """Make the header of a section of an image, which has as many axes as the image.
 
     Keywords of structure, compression, scaling and checksums are left out: they are for whoever writes the
@@ -82,7 +84,10 @@ def header_of_section(header: Header, positions: Sequence[range]) -> tuple[Heade
         Of the image; of a tile-compressed one, as astropy shows it. It is not changed.
     positions : sequence of range
         The pixels along each axis of the image, 0-based, in NumPy order; a step may be negative. An axis of
-        which one pixel is taken stays, so that the axes keep their numbers.
+        which one pixel is taken stays, so that the axes keep their numbers. They may lie outside of the
+        image, where a section goes over its edge.
+    with_tables : bool
+        The tables that the primary coordinates name (LOOKUP and -TAB) go along, moved: leave what names them.
 
     Returns
     -------
@@ -104,9 +109,9 @@ def header_of_section(header: Header, positions: Sequence[range]) -> tuple[Heade
     new = header.copy()
     _keep_last(new)
     moved = [axis for axis in axes if not axis.is_same]
-    notes = list(_coordinates(new, axes, moved))
+    notes = list(_coordinates(new, axes, moved, with_tables and all(axis.step == 1 for axis in axes[:2])))
     if moved or any(
-        len(where) < header.get(f"NAXIS{n}", 0) for n, where in enumerate(reversed(positions), 1)
+        len(where) != header.get(f"NAXIS{n}", len(where)) for n, where in enumerate(reversed(positions), 1)
     ):
         regions = _remove(new, _REGIONS.fullmatch)
         if regions:
@@ -115,16 +120,17 @@ def header_of_section(header: Header, positions: Sequence[range]) -> tuple[Heade
     return new, notes
 
 
-def _coordinates(header: Header, axes: list[_Axis], moved: list[_Axis]) -> Iterable[str]:
+def _coordinates(header: Header, axes: list[_Axis], moved: list[_Axis], with_tables: bool) -> Iterable[str]:
     """Rewrite what says where pixels are, and yield what had to be removed instead."""
     there = [a for a in _ALTERNATES if _names(header, re.compile(_MAPPING + a).fullmatch)]
-    if tables := _names(header, _BY_TABLE.fullmatch):
+    tables = _names(header, _BY_TABLE.fullmatch)
+    if tables and not (with_tables and all(map(_by_lookup(header), tables))):
         yield from _removals(header, there, f"{tables[0]} names a table of another HDU")
         _remove(header, _OF_TABLES.fullmatch)
         there = []
     for alternate in there:
         try:
-            _check(header, alternate)
+            _check(header, alternate, with_tables and not alternate)
             header.update(_rewritten(header, alternate, moved))
         except _CannotError as reason:
             yield from _removals(header, [alternate], str(reason))
@@ -137,12 +143,24 @@ def _coordinates(header: Header, axes: list[_Axis], moved: list[_Axis]) -> Itera
         _physical(header, axes)
 
 
-def _check(header: Header, alternate: str) -> None:
+def _by_lookup(header: Header) -> Callable[[str], bool]:
+    """Tell of a keyword whether it says that a table is looked up, or is a detail of one that does."""
+
+    def is_lookup(name: str) -> bool:
+        if re.fullmatch(r"(D2IM|CP)DIS\d+", name):
+            return str(_value(header, name, "")).strip().lower() == "lookup"
+        return re.fullmatch(r"D2IM\d+.*|DP\d+.*|CPERR\d+", name) is not None
+
+    return is_lookup
+
+
+def _check(header: Header, alternate: str, with_tables: bool) -> None:
     """Refuse descriptions that a header alone does not hold, even of the whole image."""
-    if found := _names(header, re.compile(_DISTORTION + alternate + r"(\..*)?").fullmatch):
+    found = _names(header, re.compile(_DISTORTION + alternate + r"(\..*)?").fullmatch)
+    if found and not (with_tables and all(map(_by_lookup(header), found))):
         raise _CannotError(f"{found[0]} is a distortion by a table of another HDU, or of the whole image")
     for name in _names(header, re.compile(rf"CTYPE\d+{alternate}").fullmatch):
-        if str(_value(header, name, "")).rstrip().endswith("-TAB"):
+        if str(_value(header, name, "")).rstrip().endswith("-TAB") and not with_tables:
             raise _CannotError(f"{name} needs a table of another HDU")
 
 
@@ -251,10 +269,20 @@ def _physical(header: Header, axes: list[_Axis]) -> None:
 def _keep_last(header: Header) -> None:
     """Of cards of coordinates that are there twice keep the last, which WCSLIB believes."""
     for name in _names(header, _TWICE.fullmatch):
-        if (count := header.count(name)) > 1:
-            value = header[name, count - 1]
+        if header.count(name) > 1:
+            readable = [card.value for card in header.cards if card.keyword == name and _is_readable(card)]
             header.remove(name, remove_all=True)
-            header[name] = value
+            if readable:
+                header[name] = readable[-1]
+
+
+def _is_readable(card: Card) -> bool:
+    from astropy.io.fits import VerifyError
+
+    try:
+        return card.value is not None
+    except VerifyError:
+        return False
 
 
 def _number(header: Header, name: str, default: float) -> float:

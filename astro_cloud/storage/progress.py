@@ -97,7 +97,7 @@ class Passed:
         self._progress.add(more)
 
 
-def progress_of(option: ProgressOption, title: str) -> Progress:
+def progress_of(option: ProgressOption, title: str, unit: str | None = None) -> Progress:
     """Make what a user asked for.
 
     Parameters
@@ -107,16 +107,21 @@ def progress_of(option: ProgressOption, title: str) -> Progress:
         with rate and time left on standard error, if that is a terminal.
     title : str
         Before the bar.
+    unit : str, optional
+        What is counted, if not bytes.
     """
     if callable(option):
         return Progress(option)
-    return _bar(title) if option else Progress()
+    return _bar(title, unit) if option else Progress()
 
 
-def _bar(title: str) -> Progress:
+def _bar(title: str, unit: str | None) -> Progress:
     from tqdm import tqdm
 
-    bar: Any = tqdm(desc=title, unit="B", unit_scale=True, unit_divisor=1024, disable=None, leave=True)
+    counted: dict[str, Any] = {"unit": f" {unit}"}
+    if unit is None:
+        counted = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    bar: Any = tqdm(desc=title, **counted, disable=None, leave=True)
 
     def show(done: int, total: int | None) -> None:
         bar.total = total

@@ -126,7 +126,7 @@ def decompressed(path: Path) -> IO[bytes]:
     if not corpora.compressed_whole(path):
         return path.open("rb")
     opener: Any = uncompresspy.open if path.suffix == ".Z" else gzip.open
-    return opener(path)  # type: ignore[no-any-return]
+    return opener(path)
 
 
 def not_conforming(path: Path) -> bool:

@@ -333,6 +333,7 @@ def test_reading_after_closing(survey: str, survey_path: Path, frugal: Client) -
         hdus = opened(location, **options)
         hdu, tiles, pixels = hdus["SCI"], hdus["GZIP"], hdus["ERR"].data
         hdus.close()
+        # Called within the turn.
         for reading in (lambda: hdu.section[300, 300], lambda: tiles.section[300, 300]):  # noqa: B023
             with pytest.raises(ValueError, match="closed"):
                 reading()

@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.nddata import Cutout2D
+from astropy.wcs import WCS
 
-from astro_cloud.exceptions import AstroCloudWarning, ObjectChangedError
-from astro_cloud.fits import load_headers, save_index
+from astro_cloud.exceptions import AstroCloudWarning, NoOverlapError, ObjectChangedError
+from astro_cloud.fits import cutout, cutouts, load_headers, save_index
 from astro_cloud.storage import Client, Settings
 from astro_cloud.testing import ObjectServer
 from tests.fits import made
+from tests.fits.agreement import agree
 from tests.fits.made import from_memory, opened
 from tests.servers import stores
 from tests.servers.stores import Store
@@ -21,6 +27,7 @@ from tests.storage.test_contract import MAKERS
 
 BUCKET = "opened"
 KEY = "night 1/é+m31 [1].fits"
+SKY = "night 1/mosaic+drc [2].fits"
 SECTIONS: list[tuple[Any, Any]] = [
     ("SCI", np.s_[9:390:20, 5:9]),
     (("SCI", 2), np.s_[::-7, 3]),
@@ -54,6 +61,7 @@ def of_folder(folder: Path) -> Store:
 
 def filled(store: Store) -> Store:
     store.put(KEY, made.survey())
+    store.put(SKY, made.drc())
     return store
 
 
@@ -115,6 +123,26 @@ def test_an_index_serves(location: str, client: Client, tmp_path: Path) -> None:
         assert client.usage.round_trips - trips <= 1
     found = [header.raw for header in load_headers(location, client=client, index=index)]
     assert found == [header.raw for header in index.headers]
+
+
+def test_cutouts_are_astropys(store: Store, client: Client, tmp_path: Path) -> None:
+    """Around a position on the sky, with an index and without; as a file, and many at once."""
+    location, where, size = store.location(SKY), SkyCoord(*made.GALAXY, unit="deg"), 5 * u.arcsec
+    with from_memory(made.drc()) as local:
+        image, wcs = local["SCI"].data.copy(), WCS(local["SCI"].header)
+    theirs = Cutout2D(image, where, size, wcs=wcs)
+    ours = cutout(location, where, size, client=client)
+    agree(ours, theirs, wcs)
+    assert fits.getdata(ours.write(tmp_path / "galaxy.fits")).shape == (100, 100)
+    index = save_index(location, tmp_path / "index", client=client)
+    places = [where, where.directional_offset_by(30 * u.deg, 4 * u.arcsec)]
+    for place, one in zip(places, cutout(location, places, size, index=index, client=client), strict=True):
+        agree(one, Cutout2D(image, place, size, wcs=wcs), wcs)
+    for result in cutouts([location, store.location(KEY)], where, size, client=client):
+        if result.location == location:
+            agree(result.cutout, theirs, wcs)
+        else:
+            assert isinstance(result.error, NoOverlapError)
 
 
 def test_an_index_that_is_stale(store: Store, client: Client, tmp_path: Path) -> None:

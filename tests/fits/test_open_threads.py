@@ -144,13 +144,13 @@ def test_closing_while_others_read(survey: str, frugal: Client, pixels: dict[Any
 
         def read(thread: int) -> bool:
             if thread == 7:
-                hdus.close()  # noqa: B023
+                hdus.close()  # noqa: B023 - the threads end with the turn
                 return True
             random, number = Random(thread), (1, 6)[thread % 2]
             for _ in range(10):
                 key = box(random)
                 try:
-                    found = images[number].section[key]  # noqa: B023
+                    found = images[number].section[key]  # noqa: B023 - the threads end with the turn
                 except ValueError as error:
                     return "closed" in str(error)
                 if not np.array_equal(found, pixels[number][key]):
