@@ -7,19 +7,17 @@ import re
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from astro_cloud.cli.access import access_options, client_for
-from astro_cloud.cli.report import cost_lines, count, errors_told, printable, tell_error
+from astro_cloud.cli.fits_words import HDUWords, OutputFile, SectionWords, location_and_hdu
+from astro_cloud.cli.report import cost_lines, count, errors_told, printable, tell_error, warnings_told
 from astro_cloud.cli.streams import standard_output
-from astro_cloud.exceptions import AstroCloudWarning, FITSError, StorageError
-from astro_cloud.fits.section_words import HDUKey, SectionKey, parse_hdu, parse_section, split_hdu
+from astro_cloud.exceptions import FITSError, StorageError
+from astro_cloud.fits.section_words import HDUKey, SectionKey
 from astro_cloud.storage import Client
 from astro_cloud.storage.destination import check_target, target_of
 from astro_cloud.storage.whole_file import written_whole
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from astro_cloud.fits.image_section import ImageSection
 
 __all__ = ["info", "section"]
-
-_FITS, _NPY = (".fits", ".fit", ".fts"), (".npy",)
 
 
 @click.command(short_help="List the HDUs of FITS files as astropy does.")
@@ -60,7 +56,7 @@ def _inform(location: str, client: Client, *, as_json: bool, request_payer: bool
     from astro_cloud.fits.summary import read_summary
 
     before, start = client.usage.since(), time.perf_counter()
-    with _warnings_told() as said:
+    with warnings_told() as said:
         summary = read_summary(location, client=client, request_payer=request_payer)
         spent = client.usage.since(before)
         if not as_json and (summary.hdus or summary.error is None):
@@ -80,43 +76,6 @@ def _inform(location: str, client: Client, *, as_json: bool, request_payer: bool
     }
 
 
-class _HDU(click.ParamType):  # type: ignore[type-arg]
-    """A number, a name, or name,version."""
-
-    name = "hdu"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return parse_hdu(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(printable(str(error)), param, ctx)
-
-
-class _Words(click.ParamType):  # type: ignore[type-arg]
-    """A section, with the words it was given in."""
-
-    name = "section"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return (value, parse_section(value)) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(printable(str(error)), param, ctx)
-
-
-class _Output(click.ParamType):  # type: ignore[type-arg]
-    """A file whose name says what is to be written."""
-
-    name = "file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and not value.lower().endswith((*_FITS, *_NPY)):
-            self.fail(
-                f"{printable(value)}: its name is to end in .fits or .npy, by what is wanted", param, ctx
-            )
-        return value
-
-
 class _TakesNegative(click.Command):
     """Takes ``-5:,0:3`` for the section it is, and not for options."""
 
@@ -129,11 +88,13 @@ class _TakesNegative(click.Command):
 
 @click.command(cls=_TakesNegative, short_help="Print pixels of an image, or write them to a file.")
 @click.argument("location", metavar="LOCATION[HDU]")
-@click.argument("section", type=_Words(), metavar="SECTION")
-@click.option("-o", "--output", type=_Output(), metavar="FILE", help="Write a .fits or .npy file instead.")
+@click.argument("section", type=SectionWords(), metavar="SECTION")
+@click.option(
+    "-o", "--output", type=OutputFile(".npy"), metavar="FILE", help="Write a .fits or .npy file instead."
+)
 @click.option(
     "--hdu",
-    type=_HDU(),
+    type=HDUWords(),
     metavar="HDU",
     help="Number, name, or name,version; LOCATION is taken as it is then.",
 )
@@ -160,19 +121,14 @@ def section(
     pixel was taken stays. A file that is there is replaced.
     """
     words, key = section
-    if hdu is None:
-        try:
-            location, hdu = split_hdu(location)
-        except ValueError as error:
-            hint = "; name the object's HDU with --hdu if its key ends so"
-            raise click.UsageError(printable(f"{error}{hint}")) from None
+    location, hdu = location_and_hdu(location, hdu)
     with errors_told(), client_for(request_payer=request_payer, **access) as client:
         target = None if output is None else target_of(output)
         if target is None:
             standard_output()
         else:
             check_target(target)
-        with _warnings_told():
+        with warnings_told():
             _take(location, hdu, key, words, target, client, request_payer=request_payer)
 
 
@@ -200,7 +156,7 @@ def _take(
         except IndexError as error:
             raise click.UsageError(f"{words!r}: {error}; HDU {index} has the shape {image.shape}") from None
         try:
-            cut.box  # noqa: B018 -- read here
+            cut.box  # noqa: B018 -- the pixels are read here, and fail here
         except (
             TypeError,
             ValueError,
@@ -240,28 +196,15 @@ def _print(cut: ImageSection) -> None:
 
 
 def _write(cut: ImageSection, words: str, target: Path) -> None:
-    if target.suffix.lower() in _NPY:
+    if target.suffix.lower() == ".npy":
         import numpy as np
 
         with written_whole(target) as file:
             np.save(file, cut.values, allow_pickle=False)
         return
+    from astro_cloud.fits.image_section import write_hdus
+
     hdu, notes = cut.as_fits(words)
     for note in notes:
         click.echo(f"warning: {printable(note)}", err=True)
-    with written_whole(target) as file:
-        hdu.writeto(file, output_verify="silentfix+ignore")
-
-
-@contextmanager
-def _warnings_told() -> Iterator[list[str]]:
-    """Tell our warnings at the end, or before the error; they are in the list then."""
-    said: list[str] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", AstroCloudWarning)
-            yield said
-    finally:
-        said += [str(one.message) for one in caught if issubclass(one.category, AstroCloudWarning)]
-        for line in said:
-            click.echo(f"warning: {printable(line)}", err=True)
+    write_hdus(hdu, target)

@@ -9,6 +9,7 @@ import click
 
 from astro_cloud import __version__
 from astro_cloud.cli.cp import cp
+from astro_cloud.cli.cutouts import cutout
 from astro_cloud.cli.demo import demo
 from astro_cloud.cli.headers import headers
 from astro_cloud.cli.images import info, section
@@ -36,5 +37,5 @@ def main() -> None:
     """FITS files in cloud object stores, with the fewest round trips and bytes."""
 
 
-for command in (cat, cp, demo, headers, info, ls, presign, section, stat):
+for command in (cat, cp, cutout, demo, headers, info, ls, presign, section, stat):
     main.add_command(command)

@@ -23,7 +23,7 @@ _CHUNK = 1 << 26
 _DIGITS = 18  # what is read from there still ends within the 64 bits of a file's offsets
 
 
-class _Range(click.ParamType):  # type: ignore[type-arg]
+class _Range(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
     """START:STOP, as a slice in Python; either may be left out or count from the end."""
 
     name = "start:stop"

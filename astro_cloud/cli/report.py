@@ -1,15 +1,16 @@
-"""How headers and their cost are shown: as a table, as cards, as JSON; and errors, as a line each."""
+"""How headers and their cost are shown: as a table, cards, JSON; errors and warnings, as a line each."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from astro_cloud.exceptions import AstroCloudError
+from astro_cloud.exceptions import AstroCloudError, AstroCloudWarning
 from astro_cloud.fits import FITSHeader
 from astro_cloud.fits.layout import CARD
 from astro_cloud.storage import S3_LIST_PRICES, Spent
@@ -24,6 +25,7 @@ __all__ = [
     "errors_told",
     "printable",
     "tell_error",
+    "warnings_told",
 ]
 
 _TITLES = ("No.", "Name", "Ver", "Type", "Dimensions", "Header offset", "Data offset", "Data size")
@@ -124,3 +126,22 @@ def errors_told() -> Iterator[None]:
     except AstroCloudError as error:
         tell_error(error)
         raise SystemExit(1) from None
+
+
+@contextmanager
+def warnings_told() -> Iterator[list[str]]:
+    """Tell our warnings at the end, or before the error; they are in the list then.
+
+    Astropy's are not told: what of them concerns a user is among ours.
+    """
+    import astropy  # noqa: F401  (imported while warnings are recorded, it would print its own)
+
+    said: list[str] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AstroCloudWarning)
+            yield said
+    finally:
+        said += [str(one.message) for one in caught if issubclass(one.category, AstroCloudWarning)]
+        for line in said:
+            click.echo(f"warning: {printable(line)}", err=True)

@@ -7,9 +7,9 @@ import io
 import json
 import os
 import pty
+import shlex
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from astropy.wcs import WCS
 
 from astro_cloud.cli.pixels import for_terminal
 from astro_cloud.testing import ObjectServer
-from tests.cli.test_commands import run
+from tests.cli.commands import ASTRO_CLOUD, run
 
 CUBE = np.arange(2 * 30 * 40, dtype=np.float64).reshape(2, 30, 40) / 7
 SKY = {
@@ -64,13 +64,11 @@ def whole() -> bytes:
 
 
 @pytest.fixture
-def server(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch, whole: bytes) -> ObjectServer:
-    """A server with that file, found by the environment."""
-    object_server.put("sky", "all.fits", whole)
-    object_server.put("sky", "page.fits", b"<html>")
-    for name, value in object_server.environ.items():
-        monkeypatch.setenv(name, value)
-    return object_server
+def server(found_server: ObjectServer, whole: bytes) -> ObjectServer:
+    """A server with that file."""
+    found_server.put("sky", "all.fits", whole)
+    found_server.put("sky", "page.fits", b"<html>")
+    return found_server
 
 
 def test_info_prints_what_astropy_prints(server: ObjectServer, whole: bytes) -> None:
@@ -355,23 +353,21 @@ def test_a_section_costs_what_it_is(server: ObjectServer) -> None:
 
 def test_on_a_terminal(server: ObjectServer) -> None:
     """Rows are shortened there, and the way to all of them is named; in a pipe they never are."""
-    command = [sys.executable, "-c", "from astro_cloud.cli import main; main()", "section"]
-    arguments = ["s3://sky/all.fits[SCI]", ":"]
+    arguments = ["section", "s3://sky/all.fits[SCI]", ":"]
     ours, theirs = pty.openpty()
-    with subprocess.Popen([*command, *arguments], stdout=theirs, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([*ASTRO_CLOUD, *arguments], stdout=theirs, stderr=subprocess.PIPE) as process:
         os.close(theirs)
         _, told = process.communicate()
     shown = os.read(ours, 1 << 16).decode()
     os.close(ours)
     assert len(shown.splitlines()) == 7
     assert b"1,200 pixels, shortened: -o FILE.npy" in told
-    assert len(run("section", *arguments).stdout.splitlines()) == 30
+    assert len(run(*arguments).stdout.splitlines()) == 30
 
 
 def test_a_reader_that_has_seen_enough(server: ObjectServer) -> None:
     """As head does: nothing is said; output that is closed is an error, before anything is read."""
-    call = "from astro_cloud.cli import main; main()"
-    line = f"{sys.executable} -c '{call}' section 's3://sky/all.fits[CUBE]' :"
+    line = shlex.join([*ASTRO_CLOUD, "section", "s3://sky/all.fits[CUBE]", ":"])
     seen = subprocess.run(f"{line} | head -1", shell=True, capture_output=True, check=True)
     assert len(seen.stdout.splitlines()) == 1
     assert seen.stderr.startswith(b"HDU 4 (CUBE,1): shape")
