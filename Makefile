@@ -56,6 +56,7 @@ bench: ## Compare with other packages, which get a virtual environment of their 
 	.venv-bench/bin/python -m tests.benchmarks.ranges
 	.venv-bench/bin/python -m tests.benchmarks.transfers
 	.venv-bench/bin/python -m tests.benchmarks.images
+	.venv-bench/bin/python -m tests.benchmarks.cutouts
 
 docs: $(VENV)/.with-docs ## Build the documentation into docs/_build/html
 	@echo "== the documentation"

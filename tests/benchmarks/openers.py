@@ -15,7 +15,7 @@ Opener = Callable[[Mapping[str, Any]], Callable[[], Any]]
 
 def fsspec_http(where: Mapping[str, Any]) -> Callable[[], Any]:
     """Open over fsspec's HTTP file system."""
-    import aiohttp  # noqa: F401
+    import aiohttp  # noqa: F401 - loaded before the clock runs
     import fsspec
     from astropy.io import fits
 
