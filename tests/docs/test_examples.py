@@ -1,15 +1,9 @@
 """Every example on a page is run as it stands: Python blocks, and commands with what they print."""
 
-import gzip
 import os
-import re
-import shlex
 from pathlib import Path
 
-import numpy as np
 import pytest
-from astropy.io import fits
-from astropy.wcs import WCS
 from click.testing import CliRunner
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -17,10 +11,9 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from astro_cloud.cli import main
 from astro_cloud.testing import ObjectServer
 from astro_cloud.testing.tess_cube import write_tess_cube
+from tests.docs.made_images import write_images
+from tests.docs.pages import PAGES, commands
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 AMAZON = "https://s3.us-east-1.amazonaws.com"
 
 
@@ -28,28 +21,7 @@ AMAZON = "https://s3.us-east-1.amazonaws.com"
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of images, under the keys at which the pages read them."""
     folder = tmp_path_factory.mktemp("images")
-    drizzled = folder / "hst/public/j8pu/j8pu0y010/j8pu0y010_drc.fits"
-    examples = folder / "examples"
-    for parent in (drizzled.parent, examples):
-        parent.mkdir(parents=True)
-    random, sky = np.random.default_rng(7), WCS(naxis=2)
-    sky.wcs.ctype, sky.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.05 / 3600, 0.05 / 3600]
-    sky.wcs.crval, sky.wcs.crpix = [150.4214, 2.4224], [601, 501]
-    pixels, cards = random.normal(size=(1000, 1200)).astype("f4"), sky.to_header()
-    names = ("SCI", "WHT", "CTX")
-    extensions = [fits.ImageHDU(pixels, cards, name=name) for name in names]
-    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(drizzled)
-
-    tiled = fits.CompImageHDU((100 * pixels).astype("i2"), cards, name="SCI", tile_shape=(100, 100))
-    fits.HDUList([fits.PrimaryHDU(), tiled]).writeto(examples / "mosaic.fits.fz")
-
-    planes = {"SCI": pixels[:256, :256], "ERR": pixels[256:512, :256], "DQ": np.ones((256, 256), "i2")}
-    several = [
-        fits.ImageHDU(values, name=name, ver=n) for n in range(1, 6) for name, values in planes.items()
-    ]
-    exposure = examples / "exposure.fits"
-    fits.HDUList([fits.PrimaryHDU(), *several]).writeto(exposure)
-    (examples / "exposure.fits.gz").write_bytes(gzip.compress(exposure.read_bytes(), 1))
+    write_images(folder)
     return folder
 
 
@@ -87,11 +59,7 @@ def test_commands_print_what_the_page_says(
 ) -> None:
     """Every command of ours on a page succeeds, and prints what stands under it."""
     monkeypatch.chdir(tmp_path)
-    for block in CONSOLE.findall(page.read_text()):
-        command, _, expected = block.removeprefix("$ ").partition("\n")
-        program, *arguments = shlex.split(command)
-        if program != "astro-cloud":
-            continue
+    for arguments, expected in commands(page):
         result = CliRunner(env=dict(os.environ)).invoke(main, arguments, prog_name="astro-cloud")
         assert result.exit_code == 0, result.output
         assert result.stdout.rstrip() == expected.rstrip()
