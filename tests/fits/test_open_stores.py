@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
+from astro_cloud.dask import to_dask
 from astro_cloud.exceptions import AstroCloudWarning, NoOverlapError, ObjectChangedError
 from astro_cloud.fits import cutout, cutouts, load_headers, save_index
 from astro_cloud.storage import Client, Settings
@@ -143,6 +144,15 @@ def test_cutouts_are_astropys(store: Store, client: Client, tmp_path: Path) -> N
             agree(result.cutout, theirs, wcs)
         else:
             assert isinstance(result.error, NoOverlapError)
+
+
+def test_a_dask_array_is_astropys(store: Store, client: Client) -> None:
+    """Its chunks are read from the same place, by the same credentials."""
+    array = to_dask(store.location(SKY), "SCI", chunks=(500, 500), client=client)
+    with from_memory(made.drc()) as local:
+        assert np.array_equal(
+            array[400:900, 300:700].compute(scheduler="threads"), local["SCI"].data[400:900, 300:700]
+        )
 
 
 def test_an_index_that_is_stale(store: Store, client: Client, tmp_path: Path) -> None:

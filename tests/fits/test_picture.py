@@ -81,8 +81,12 @@ def arrow(figure: Figure, letter: str) -> Array:
     return step / np.hypot(*step)
 
 
+SLOW = pytest.mark.slow
+"""Each picture takes some tenths of a second."""
+
+
 @pytest.mark.parametrize("parity", [-1, 1])
-@pytest.mark.parametrize("turn", [0, 30, 90, 135, 200, -77])
+@pytest.mark.parametrize("turn", [30, *(pytest.param(turn, marks=SLOW) for turn in (0, 90, 135, 200, -77))])
 @pytest.mark.parametrize("place", [(150.42, 2.42), (0.0, -60.0), (10.0, 89.99)])
 def test_north_and_east_are_where_astropy_has_them(
     turn: float, parity: int, place: tuple[float, float]
@@ -202,7 +206,7 @@ def _shapes() -> list[Any]:
 
 
 @pytest.mark.parametrize("shape", _shapes())
-@pytest.mark.parametrize("turn", [0, 45, 100])
+@pytest.mark.parametrize("turn", [45, *(pytest.param(turn, marks=SLOW) for turn in (0, 100))])
 def test_nothing_overlaps_nor_is_cut_off(shape: tuple[int, int], turn: float) -> None:
     """Labels, arrows, bars and words of any image are apart, and within the picture."""
     wcs = sky(turn, pixel=((shape[1] + 1) / 2, (shape[0] + 1) / 2))

@@ -393,7 +393,7 @@ def test_a_table_that_is_cut_short(whole: bytes) -> None:
             table.wcs(Plain(whole[:end]).read_ranges)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 @pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyWarning")
 def test_damage_at_random(whole: bytes, seed: int) -> None:
     """Whatever is damaged: the cube's WCS or that of another row, an error of ours, or no such cube; after
