@@ -440,6 +440,7 @@ class _AstroFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
 
     def _refuse(self, *arguments: Any, **options: Any) -> NoReturn:
         """Raise `NotImplementedError`, by which fsspec's callers know what a file system does not offer."""
+        # Objects are stored by `astro_cloud.storage.upload`; fsspec asks for this error.
         raise NotImplementedError(f"astro+{self.scheme}:// can be read, not written")
 
     mkdir = makedirs = rmdir = touch = _refuse

@@ -114,7 +114,7 @@ def test_pixels_equal_astropys(
         theirs = Cutout2D(image, (x, y), size, wcs=wcs, **fill)
     except ValueError as error:
         expected = {"NoOverlapError": NoOverlapError, "PartialOverlapError": PartialOverlapError}
-        with pytest.raises(expected[type(error).__name__], match=r"kind|HDU 1 \(SCI,1\)"):
+        with pytest.raises(expected[type(error).__name__], match=r"HDU 1 \(SCI,1\)"):
             cutout(served[kind], (x, y), size, hdu=1, client=reader, **fill)
         return
     agree(cutout(served[kind], (x, y), size, hdu=1, client=reader, **fill), theirs, wcs)

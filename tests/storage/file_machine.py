@@ -29,7 +29,7 @@ class FileMachine(RuleBasedStateMachine):
 
     def make_file(self, cache_size: int, data: st.DataObject) -> RemoteFile:
         """Make the file; what it reads from is what the machines of the test modules differ in."""
-        raise NotImplementedError
+        raise NotImplementedError  # this class runs no tests; each of those that do makes its own
 
     @initialize(cache_size=CACHE_SIZES, data=st.data())
     def opened(self, cache_size: int, data: st.DataObject) -> None:

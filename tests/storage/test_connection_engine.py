@@ -517,6 +517,7 @@ def has_ipv6() -> bool:
     return True
 
 
+# Containers often come without it; addresses of IPv4 and names are tested everywhere.
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 def test_ipv6(make_client: MakeClient) -> None:
     """An address of IPv6 is a host like any other."""

@@ -97,6 +97,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, path: Path) -> None
         local(tmp_path).read_ranges([(0, 1)])
 
 
+# Where there are none, as on Windows, nobody can be made to wait for one.
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """What cannot be read by position is refused at once."""
